@@ -1,0 +1,49 @@
+//! `limits`: every cap of the data path.
+
+use std::num::NonZeroU32;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Size;
+
+/// Caps. Sizes as `512`, `16KiB`, `1MiB`, `10GiB`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Open client connections of the process; more are closed at accept.
+    pub connections: NonZeroU32,
+    /// Bytes that a client may send before its ClientHello is complete.
+    pub client_hello: Size,
+    /// Bytes that a client may send in its whole handshake, certificates included.
+    pub handshake: Size,
+    /// Bytes of a request's head: request line and header fields (431).
+    pub header_bytes: Size,
+    /// Header fields of a request (431).
+    pub header_count: NonZeroU32,
+    /// Bytes of a request body (413).
+    pub body: Size,
+    /// HTTP/2 streams that a client may have open at once.
+    pub h2_streams: NonZeroU32,
+    /// HTTP/2 streams that a client may reset before they were answered; then the connection is closed.
+    pub h2_resets: NonZeroU32,
+    /// Unused connections that are kept per endpoint and worker.
+    pub upstream_idle_connections: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let count = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Self {
+            connections: count(20_000),
+            client_hello: Size::kib(16),
+            handshake: Size::kib(64),
+            header_bytes: Size::kib(32),
+            header_count: count(100),
+            body: Size::kib(1 << 20),
+            h2_streams: count(128),
+            h2_resets: count(64),
+            upstream_idle_connections: 128,
+        }
+    }
+}

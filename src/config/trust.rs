@@ -1,0 +1,30 @@
+//! `trust`: whose client certificates are believed, and how their subject is read.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CommonNamePattern, OneOrMany};
+
+/// Authorities, the form of the common name, revocation.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    /// PEM file or files with the CA certificates that client certificates may lead to.
+    pub authorities: OneOrMany<PathBuf>,
+    /// Regular expression for the whole common name, with the named groups `contract` and `user`.
+    #[serde(default)]
+    pub common_name: CommonNamePattern,
+    /// Revocation lists. Without this, revocation is not checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crl: Option<Crl>,
+}
+
+/// Where revocation lists come from.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Crl {
+    /// Files with one CRL each, DER or PEM. Every authority of a client's path needs one that is in force.
+    pub sources: Vec<PathBuf>,
+}

@@ -1,0 +1,28 @@
+//! Sekisho: a mutual-TLS gateway in front of a bank's existing corporate banking applications.
+//!
+//! The rooms, from the door inwards; `docs/ARCHITECTURE.md` is the tour. A room imports only rooms below it
+//! (`tests/it/tidy.rs` holds that).
+
+/// What was typed → what was meant → exit code.
+pub mod cli;
+
+/// The composition root: a configuration in, a running gateway out.
+pub mod app;
+
+/// The data path: listener, TLS, connection, gate, forwarding.
+pub mod edge;
+
+/// What is seen from outside: metrics, health, access log.
+pub mod ops;
+
+/// The operator's YAML file, read whole, with every mistake at once.
+pub mod config;
+
+/// Certificates: subject → identity, authorities, CRLs, the judge, the development CA.
+pub mod pki;
+
+/// Pure words of the domain: identities, standings and their reasons.
+pub mod domain;
+
+/// The only reader of the time.
+pub mod clock;
