@@ -1,1 +1,229 @@
-//! (to come)
+//! The composition root: a configuration in, a running gateway out. The only one that knows every part.
+
+mod plan;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::{Document, Problems, Workers};
+use crate::edge::{self, Phase, Worker, WorkerSettings};
+use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness};
+use crate::pki::Trust;
+
+pub use plan::{Plan, plan};
+
+/// After the deadline of a drain, how long connections get to be cut off.
+const CUT_OFF: Duration = Duration::from_secs(1);
+
+/// A gateway that serves.
+pub struct Gateway {
+    addresses: Vec<SocketAddr>,
+    ops_address: SocketAddr,
+    trust: Arc<ArcSwap<Trust>>,
+    metrics: Metrics,
+    readiness: Readiness,
+    phase: watch::Sender<Phase>,
+    drain: Duration,
+    workers: Vec<Arc<Worker>>,
+    threads: Vec<JoinHandle<()>>,
+    access_log: AccessLog,
+    /// Beside the data path: the ops listener.
+    runtime: Runtime,
+}
+
+/// A gateway that didn't start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration, or a file that it names.
+    Config(Problems),
+    /// An address that can't be bound.
+    Bind(SocketAddr, io::Error),
+    /// The access log can't be opened.
+    AccessLog(io::Error),
+    /// The system refused a thread, a random number or the like.
+    System(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(problems) => problems.fmt(f),
+            Self::Bind(address, error) => write!(f, "can't listen on {address}: {error}"),
+            Self::AccessLog(error) => write!(f, "the access log can't be opened: {error}"),
+            Self::System(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+fn system(error: impl fmt::Display) -> StartError {
+    StartError::System(error.to_string())
+}
+
+impl Gateway {
+    /// Builds the parts and starts them. Once this returns, requests are answered.
+    pub fn start(document: &Document, clock: Clock) -> Result<Self, StartError> {
+        let Plan { hosts, trust } = plan(document, clock.now()).map_err(StartError::Config)?;
+        let config = &document.config;
+        let metrics = metrics(&clock).map_err(system)?;
+        let trust = Arc::new(ArcSwap::from_pointee(trust));
+        metrics.trust_generation.set(trust.load().generation().try_into().unwrap_or(i64::MAX));
+        let policy = plan::policy(config, hosts, &trust, &clock, &metrics).map_err(StartError::System)?;
+
+        let count = worker_count(config.workers);
+        let mut addresses = Vec::new();
+        let mut sockets: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+        for listener in &config.listeners {
+            let bound = edge::bind(listener.bind, count).map_err(|error| StartError::Bind(listener.bind, error))?;
+            addresses.extend(bound.first().and_then(|socket| socket.local_addr().ok()));
+            sockets.iter_mut().zip(bound).for_each(|(sockets, socket)| sockets.push(socket));
+        }
+
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("beside")
+            .enable_all()
+            .build()
+            .map_err(system)?;
+        let readiness = Readiness::default();
+        let ops_address = start_ops(&runtime, config.ops.bind, &metrics, &readiness)?;
+        let access_log = AccessLog::open(log_target(&config.access_log), metrics.access_log_dropped.clone())
+            .map_err(StartError::AccessLog)?;
+
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let mut workers = Vec::new();
+        let mut threads = Vec::new();
+        for (index, sockets) in sockets.into_iter().enumerate() {
+            let settings = WorkerSettings {
+                policy: policy.clone(),
+                trust: trust.clone(),
+                clock: clock.clone(),
+                metrics: metrics.clone(),
+                access_log: access_log.buffer(),
+                connections: connections.clone(),
+                id_seed: getrandom::u64().map_err(system)?,
+            };
+            let worker = Worker::new(settings, phases.clone());
+            threads.push(start_worker(index, worker.clone(), sockets)?);
+            workers.push(worker);
+        }
+        readiness.set(true);
+        let drain = config.timeouts.drain.get();
+        Ok(Self {
+            addresses,
+            ops_address,
+            trust,
+            metrics,
+            readiness,
+            phase,
+            drain,
+            workers,
+            threads,
+            access_log,
+            runtime,
+        })
+    }
+
+    /// The bound addresses, in the order of the configuration.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The bound address of the ops listener.
+    pub const fn ops_address(&self) -> SocketAddr {
+        self.ops_address
+    }
+
+    /// Has certificates judged against `trust` from now on: the next request of every connection is, and
+    /// connections whose certificate it refuses are closed.
+    pub fn publish_trust(&self, trust: Trust) {
+        self.metrics.trust_generation.set(trust.generation().try_into().unwrap_or(i64::MAX));
+        self.trust.store(Arc::new(trust));
+        self.workers.iter().for_each(|worker| worker.wake_all());
+    }
+
+    /// Opens the access log's file anew, after it was rotated.
+    pub fn reopen_access_log(&self) {
+        self.access_log.reopen();
+    }
+
+    /// Stops accepting, lets the requests in flight end, and ends. Blocks, at most as long as `timeouts.drain`.
+    pub fn drain(mut self) {
+        self.readiness.set(false);
+        self.metrics.draining.set(1);
+        self.phase.send_replace(Phase::Draining);
+        let deadline = crate::clock::instant() + self.drain;
+        while self.threads.iter().any(|thread| !thread.is_finished()) && crate::clock::instant() < deadline {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        self.phase.send_replace(Phase::Stopped);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        // Dropping the workers and then the log writes the last lines.
+        self.workers.clear();
+        self.runtime.shutdown_timeout(CUT_OFF);
+    }
+}
+
+fn metrics(clock: &Clock) -> prometheus::Result<Metrics> {
+    let metrics = Metrics::new()?;
+    metrics.register_process()?;
+    metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+    metrics.start_time.set(clock.now().as_second() as f64);
+    Ok(metrics)
+}
+
+fn worker_count(workers: Workers) -> usize {
+    match workers {
+        Workers::Count(count) => count.get(),
+        Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn log_target(access_log: &crate::config::AccessLog) -> LogTarget {
+    match access_log {
+        crate::config::AccessLog::Stdout => LogTarget::Stdout,
+        crate::config::AccessLog::Off => LogTarget::Off,
+        crate::config::AccessLog::File(path) => LogTarget::File(path.clone()),
+    }
+}
+
+fn start_ops(
+    runtime: &Runtime,
+    address: SocketAddr,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) -> Result<SocketAddr, StartError> {
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind(address))
+        .map_err(|error| StartError::Bind(address, error))?;
+    let bound = listener.local_addr().map_err(|error| StartError::Bind(address, error))?;
+    runtime.spawn(ops::serve(listener, metrics.clone(), readiness.clone()));
+    Ok(bound)
+}
+
+fn start_worker(
+    index: usize,
+    worker: Arc<Worker>,
+    sockets: Vec<std::net::TcpListener>,
+) -> Result<JoinHandle<()>, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+    std::thread::Builder::new()
+        .name(format!("gate-{index}"))
+        .spawn(move || runtime.block_on(worker.run(sockets)))
+        .map_err(system)
+}

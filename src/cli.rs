@@ -1,1 +1,50 @@
-//! (to come)
+//! What was typed → a command → an exit code of sysexits(3).
+
+pub mod ca;
+pub mod check;
+pub mod demo;
+mod failure;
+mod logging;
+pub mod schema;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::clock::Clock;
+
+/// A mutual-TLS gateway in front of a bank's existing corporate banking applications
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Typed {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+    Check(check::Args),
+    Schema(schema::Args),
+    Ca(ca::Arguments),
+    Demo(demo::Arguments),
+}
+
+/// Runs what was typed.
+pub fn run() -> ExitCode {
+    match Typed::try_parse() {
+        Ok(Typed { command }) => match command {
+            Command::Serve(arguments) => serve::run(&arguments, &Clock::System),
+            Command::Check(arguments) => check::run(&arguments),
+            Command::Schema(arguments) => schema::run(&arguments),
+            Command::Ca(arguments) => ca::run(&arguments, &Clock::System),
+            Command::Demo(arguments) => demo::run(&arguments, &Clock::System),
+        },
+        Err(error) => {
+            // Nobody is left to be told if the terminal is gone.
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 })
+        }
+    }
+}

@@ -1,1 +1,30 @@
-//! (to come)
+//! The data path. Read it in this order: a [`worker`] accepts, [`tls`] shakes hands, [`connection`] knows who is
+//! there, [`http1`] and [`http2`] read requests, [`intake`] checks one and asks the [`gate`], [`forward`] carries it
+//! to an [`upstream`], [`respond`] answers when that can't be.
+//!
+//! Nothing here waits for a store, and nothing here knows the portal.
+
+mod connection;
+mod failure;
+mod fields;
+mod forward;
+mod framing;
+mod gate;
+mod http1;
+mod http2;
+mod intake;
+mod pages;
+mod policy;
+mod record;
+mod respond;
+mod socket;
+mod target;
+mod timer;
+mod tls;
+mod tunnel;
+mod upstream;
+mod worker;
+
+pub use policy::{Host, HostSettings, Policy, PolicySettings};
+pub use tls::server_config;
+pub use worker::{Phase, Worker, WorkerSettings, bind};

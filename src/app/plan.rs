@@ -1,0 +1,140 @@
+//! From what was typed to what was meant: every file that the configuration names is read and checked, and whatever
+//! is wrong is said with its place in the file, all at once.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use rustls::server::danger::ClientCertVerifier;
+
+use crate::clock::Clock;
+use crate::config::{ClientCertificate, Config, Document, Host, HostName, Problems, Rejection};
+use crate::edge::{self, HostSettings, Policy, PolicySettings};
+use crate::ops::Metrics;
+use crate::pki::{self, ClientCertificates, ServerKey, ServerKeyPart, Trust, TrustPart, TrustSource};
+
+/// What the configuration means, with every file read.
+pub struct Plan {
+    pub(super) hosts: Vec<(HostName, Host, ServerKey)>,
+    pub(super) trust: Trust,
+}
+
+/// Reads and checks all that `document` names. Starts nothing.
+pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
+    let Document { config, source } = document;
+    let mut problems = source.problems();
+    let mut hosts = Vec::new();
+    for (name, host) in &config.hosts {
+        match server_key(name, host) {
+            Ok(key) => {
+                if key.not_after < now {
+                    // Not refused: a restart during that incident must not make it worse.
+                    tracing::warn!(host = %name, not_after = %key.not_after, "A server certificate has expired");
+                }
+                hosts.push((name.clone(), host.clone(), key));
+            }
+            Err((member, message)) => {
+                problems.push(source.problem(&format!("/hosts/{name}/tls/{member}"), message));
+            }
+        }
+    }
+    let trust = match trust(config, now) {
+        Ok(trust) => Some(trust),
+        Err(errors) => {
+            for (pointer, message) in errors {
+                problems.push(source.problem(&pointer, message));
+            }
+            None
+        }
+    };
+    match trust {
+        Some(trust) => problems.into_result(Plan { hosts, trust }),
+        None => Err(problems),
+    }
+}
+
+fn server_key(name: &HostName, host: &Host) -> Result<ServerKey, (&'static str, String)> {
+    let key = pki::server_key(&host.tls.certificate, &host.tls.key).map_err(|error| {
+        let member = match error.part {
+            ServerKeyPart::Certificate => "certificate",
+            ServerKeyPart::Key => "key",
+        };
+        (member, error.message)
+    })?;
+    if key.covers(name.as_str()) {
+        Ok(key)
+    } else {
+        Err(("certificate", format!("the certificate is not for `{name}` but for {}", key.names.join(", "))))
+    }
+}
+
+fn trust(config: &Config, now: Timestamp) -> Result<Trust, Vec<(String, String)>> {
+    let Some(trust) = &config.trust else {
+        return Ok(Trust::nobody());
+    };
+    let source = TrustSource {
+        authorities: trust.authorities.as_slice(),
+        common_name: trust.common_name.as_str(),
+        crls: trust.crl.as_ref().map(|crl| crl.sources.as_slice()),
+    };
+    Trust::load(&source, now).map_err(|errors| {
+        errors
+            .into_iter()
+            .map(|error| {
+                let pointer = match error.part {
+                    TrustPart::Authority(index) => format!("/trust/authorities/{index}"),
+                    TrustPart::CommonName => "/trust/common_name".to_owned(),
+                    TrustPart::Crl(index) => format!("/trust/crl/sources/{index}"),
+                };
+                (pointer, error.message)
+            })
+            .collect()
+    })
+}
+
+/// Builds the data path's snapshot.
+pub(super) fn policy(
+    config: &Config,
+    hosts: Vec<(HostName, Host, ServerKey)>,
+    trust: &Arc<ArcSwap<Trust>>,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Result<Arc<Policy>, String> {
+    let hosts = hosts
+        .into_iter()
+        .map(|(name, host, key)| {
+            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+            let not_after = key.not_after.as_second() as f64;
+            metrics.server_certificate_expiry.with_label_values(&[name.as_str()]).set(not_after);
+            let tls = edge::server_config(key.certified, verifier(&host, trust, clock))
+                .map_err(|error| format!("the TLS of {name} can't be set up: {error}"))?;
+            Ok(HostSettings { name, tls, client_certificate: host.client_certificate, rejection: host.rejection })
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    let settings = PolicySettings {
+        hosts,
+        routes: config.routes.clone(),
+        upstreams: config
+            .upstreams
+            .iter()
+            .map(|(name, upstream)| (name.as_str().to_owned(), upstream.clone()))
+            .collect(),
+        headers: config.headers.clone(),
+        timeouts: config.timeouts,
+        limits: config.limits,
+    };
+    Policy::build(settings, metrics).map(Arc::new)
+}
+
+fn verifier(host: &Host, trust: &Arc<ArcSwap<Trust>>, clock: &Clock) -> Option<Arc<dyn ClientCertVerifier>> {
+    let in_handshake = host.rejection == Rejection::Handshake;
+    let mandatory = match host.client_certificate {
+        ClientCertificate::None => return None,
+        ClientCertificate::Optional => false,
+        // With `rejection: page` the handshake succeeds without a certificate, and a page says that one is needed.
+        ClientCertificate::Required => in_handshake,
+    };
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let judges = in_handshake.then(|| clock.clone());
+    Some(Arc::new(ClientCertificates::new(&provider, trust.clone(), mandatory, judges)))
+}

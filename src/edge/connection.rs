@@ -1,0 +1,191 @@
+//! One client connection after its handshake: which host it is for, and what the judge says of its certificate.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use rustls::ServerConnection;
+use rustls::pki_types::CertificateDer;
+
+use super::policy::Host;
+use super::worker::Worker;
+use crate::config::ClientCertificate;
+use crate::domain::{Identity, Standing};
+use crate::ops::escape_into;
+use crate::pki::Judgement;
+
+/// A connection whose handshake is through.
+pub(super) struct Connection {
+    pub(super) worker: Arc<Worker>,
+    pub(super) host: Arc<Host>,
+    peer: SocketAddr,
+    tls: TlsFacts,
+    chain: Vec<CertificateDer<'static>>,
+    verdict: Mutex<Arc<Verdict>>,
+}
+
+/// What is logged of the TLS session.
+struct TlsFacts {
+    version: &'static str,
+    suite: &'static str,
+    resumed: bool,
+}
+
+/// A judgement, with what follows from it for every request until the next one.
+pub(super) struct Verdict {
+    pub(super) judgement: Arc<Judgement>,
+    generation: u64,
+    /// Header lines with the identity, for upstreams that want them. Empty without an identity.
+    pub(super) identity: Box<[u8]>,
+    /// Header lines with the client's address, up to where the authority of the request follows.
+    pub(super) forwarded: Box<[u8]>,
+    /// The connection's members of a log line.
+    pub(super) log: Box<[u8]>,
+}
+
+impl Verdict {
+    /// The standing.
+    pub(super) fn standing(&self) -> &Standing {
+        &self.judgement.standing
+    }
+}
+
+impl Connection {
+    /// Judges the client's chain. Full and resumed handshakes come by here alike (T1, T2): a resumed session brings
+    /// the chain of the session that it resumes, and nothing of what was thought of it then.
+    pub(super) fn new(worker: Arc<Worker>, host: Arc<Host>, peer: SocketAddr, session: &ServerConnection) -> Arc<Self> {
+        let chain: Vec<_> = match host.client_certificate {
+            ClientCertificate::None => Vec::new(),
+            ClientCertificate::Optional | ClientCertificate::Required => session
+                .peer_certificates()
+                .unwrap_or_default()
+                .iter()
+                .map(|certificate| certificate.clone().into_owned())
+                .collect(),
+        };
+        let tls = TlsFacts::of(session);
+        let now = worker.clock.now();
+        let verdict = judge(&worker, &host, peer, &tls, &chain, now);
+        Arc::new(Self { worker, host, peer, tls, chain, verdict: Mutex::new(verdict) })
+    }
+
+    /// What the judge says now: the last verdict, unless the trust changed or the time that it held for is over.
+    pub(super) fn verdict(&self, now: Timestamp) -> Arc<Verdict> {
+        let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_force = verdict.judgement.valid_until().is_none_or(|until| now <= until);
+        if verdict.generation != self.worker.judge.generation() || !in_force {
+            *verdict = judge(&self.worker, &self.host, self.peer, &self.tls, &self.chain, now);
+        }
+        verdict.clone()
+    }
+
+    /// Whether the connection had its right to be here taken away: a certificate was sent, and it isn't good any more.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.verdict(self.worker.clock.now()).standing(), Standing::Refused(_))
+    }
+
+    /// The client's address.
+    pub(super) const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+}
+
+impl TlsFacts {
+    fn of(session: &ServerConnection) -> Self {
+        Self {
+            version: version(session),
+            suite: session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
+            resumed: is_resumed(session),
+        }
+    }
+}
+
+/// `1.2` or `1.3`.
+pub(super) fn version(session: &ServerConnection) -> &'static str {
+    match session.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
+        Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
+        _ => "unknown",
+    }
+}
+
+/// Whether the session continues an earlier one.
+pub(super) fn is_resumed(session: &ServerConnection) -> bool {
+    session.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+}
+
+fn judge(
+    worker: &Worker,
+    host: &Host,
+    peer: SocketAddr,
+    tls: &TlsFacts,
+    chain: &[CertificateDer<'static>],
+    now: Timestamp,
+) -> Arc<Verdict> {
+    // The generation first: should the trust change in between, the next request judges again.
+    let generation = worker.judge.generation();
+    let judgement = worker.judge.judge(chain, now);
+    worker.metrics.standings.with_label_values(&[&host.name, judgement.standing.code()]).inc();
+    let identity = match &judgement.standing {
+        Standing::Good(identity) => Some(identity),
+        Standing::Absent | Standing::Refused(_) => None,
+    };
+    Arc::new(Verdict {
+        generation,
+        identity: identity.map(|identity| identity_lines(worker, identity)).unwrap_or_default(),
+        forwarded: forwarded_lines(peer),
+        log: log_members(host, peer, tls, &judgement, identity),
+        judgement,
+    })
+}
+
+fn identity_lines(worker: &Worker, identity: &Identity) -> Box<[u8]> {
+    let names = &worker.policy.headers;
+    format!(
+        "{}: {}\r\n{}: {}\r\n{}: certificate\r\n",
+        names.contract, identity.contract, names.user, identity.user, names.auth_method
+    )
+    .into_bytes()
+    .into()
+}
+
+/// RFC 7239, section 6: an IPv6 address is quoted and in brackets.
+fn forwarded_lines(peer: SocketAddr) -> Box<[u8]> {
+    let address = peer.ip().to_canonical();
+    let node = if address.is_ipv6() { format!("\"[{address}]\"") } else { address.to_string() };
+    format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: https\r\nForwarded: for={node};proto=https;host=\"")
+        .into_bytes()
+        .into()
+}
+
+fn log_members(
+    host: &Host,
+    peer: SocketAddr,
+    tls: &TlsFacts,
+    judgement: &Judgement,
+    identity: Option<&Identity>,
+) -> Box<[u8]> {
+    let mut out = Vec::new();
+    let mut member = |key: &str, value: &str| {
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        out.extend_from_slice(format!("\"{key}\":\"").as_bytes());
+        escape_into(&mut out, value.as_bytes());
+        out.push(b'"');
+    };
+    member("client", &peer.to_string());
+    member("host", &host.name);
+    member("tls_version", tls.version);
+    member("tls_suite", tls.suite);
+    member("standing", judgement.standing.code());
+    if let Some(identity) = identity {
+        member("contract", identity.contract.as_str());
+        member("user", identity.user.as_str());
+    }
+    if let Some(leaf) = &judgement.leaf {
+        member("serial", &leaf.serial);
+    }
+    out.extend_from_slice(if tls.resumed { b",\"tls_resumed\":true" } else { b",\"tls_resumed\":false" });
+    out.into()
+}

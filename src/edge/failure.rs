@@ -1,0 +1,112 @@
+//! Everything that can go wrong with a request, whose fault it is, and the status that says so.
+
+use crate::domain::{Reason, Refusal};
+
+/// A request that was not forwarded, or whose exchange broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Not HTTP, or HTTP that could be read in two ways.
+    BadRequest(&'static str),
+    /// The head is over a cap.
+    HeadTooLarge(&'static str),
+    /// The head or the body didn't come in time.
+    RequestTimeout,
+    /// The body is over the cap.
+    BodyTooLarge,
+    /// The request is for another host than the connection.
+    Misdirected,
+    /// A method that is never forwarded.
+    MethodNotAllowed,
+    /// A certificate is demanded, and there is no good one.
+    Certificate(Refusal),
+    /// No route leads there.
+    NoRoute,
+    /// No endpoint could be reached.
+    UpstreamUnreachable,
+    /// The upstream closed the connection or answered what isn't HTTP.
+    UpstreamBroken(&'static str),
+    /// The upstream didn't answer in time.
+    UpstreamTimeout,
+    /// The client went away.
+    ClientGone,
+    /// The client doesn't read the response.
+    ClientStalled,
+}
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The client's.
+    Client,
+    /// The upstream's.
+    Upstream,
+}
+
+impl Failure {
+    /// The status of the answer; 0 where no answer reaches anybody.
+    pub(super) const fn status(self) -> u16 {
+        match self {
+            Self::BadRequest(_) => 400,
+            Self::HeadTooLarge(_) => 431,
+            Self::RequestTimeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::Misdirected => 421,
+            Self::MethodNotAllowed => 405,
+            Self::Certificate(Refusal { reason: Reason::RevocationUnknown, .. }) => 503,
+            Self::Certificate(_) => 403,
+            Self::NoRoute => 404,
+            Self::UpstreamUnreachable | Self::UpstreamBroken(_) => 502,
+            Self::UpstreamTimeout => 504,
+            Self::ClientGone | Self::ClientStalled => 0,
+        }
+    }
+
+    /// The word for it in logs, metrics and problem documents.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::HeadTooLarge(_) => "head_too_large",
+            Self::RequestTimeout => "request_timeout",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Misdirected => "misdirected",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Certificate(refusal) => refusal.reason.code(),
+            Self::NoRoute => "no_route",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamBroken(_) => "upstream_broken",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::ClientGone => "client_gone",
+            Self::ClientStalled => "client_stalled",
+        }
+    }
+
+    /// What exactly, for the log.
+    pub(super) const fn detail(self) -> Option<&'static str> {
+        match self {
+            Self::BadRequest(detail) | Self::HeadTooLarge(detail) | Self::UpstreamBroken(detail) => Some(detail),
+            Self::Certificate(refusal) => Some(refusal.detail),
+            _ => None,
+        }
+    }
+
+    /// Whose fault it is.
+    pub(super) const fn fault(self) -> Fault {
+        match self {
+            Self::UpstreamUnreachable | Self::UpstreamBroken(_) | Self::UpstreamTimeout => Fault::Upstream,
+            _ => Fault::Client,
+        }
+    }
+
+    /// Whether the connection can't be read on after this: its next request could begin anywhere.
+    pub(super) const fn poisons_connection(self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest(_)
+                | Self::HeadTooLarge(_)
+                | Self::RequestTimeout
+                | Self::BodyTooLarge
+                | Self::ClientGone
+                | Self::ClientStalled
+        )
+    }
+}

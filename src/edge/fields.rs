@@ -1,0 +1,156 @@
+//! Header fields: which are the gate's own, which end at each hop, which speak of framing.
+//!
+//! Backends see names through CGI-like glasses: `X_Contract_Id`, `X.Contract.Id` and `X-Contract-Id` are one name
+//! to many of them. So a name is compared in its folded form: lower case, every other sign a hyphen (T20).
+
+use crate::config::Headers;
+
+/// A header field as it came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field<'a> {
+    /// A token, in the case that it was sent in.
+    pub(super) name: &'a [u8],
+    /// Without the white space around it.
+    pub(super) value: &'a [u8],
+}
+
+impl Field<'_> {
+    /// Whether this is the field `name`, which must be given in lower case.
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+/// Names that speak of where the client is, or who, and that a gateway writes anew (RFC 7239; RFC 9440, section 4).
+/// `proxy` becomes `HTTP_PROXY` in a CGI environment (CVE-2016-5385).
+const ALWAYS_OURS: [&str; 9] = [
+    "forwarded",
+    "x-real-ip",
+    "client-cert",
+    "client-cert-chain",
+    "x-client-cert",
+    "x-sekisho-assertion",
+    "true-client-ip",
+    "via",
+    "proxy",
+];
+
+/// Every name that starts so is ours as well.
+const OUR_PREFIX: &[u8] = b"x-forwarded-";
+
+/// Fields of a single hop (RFC 9110, section 7.6.1), besides those that `Connection` names.
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Names whose odd spellings (`Transfer_Encoding`) some backend may take for the real ones.
+const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "host"];
+
+/// Longest name that is compared; a longer one can't be any of ours.
+const LONGEST: usize = 64;
+
+/// The names that the gate owns: set or removed on every request, never passed.
+#[derive(Debug)]
+pub(super) struct OwnedFields {
+    folded: Vec<Box<[u8]>>,
+    /// Bit n: some owned name is n bytes long. Most fields are told apart by this alone.
+    lengths: u128,
+}
+
+impl OwnedFields {
+    /// Ours by nature, and those that the configuration names.
+    pub(super) fn new(headers: &Headers) -> Self {
+        let Headers { contract, user, role, auth_method, request_id, remove } = headers;
+        let configured = [contract, user, role, auth_method, request_id].into_iter().chain(remove);
+        let names = configured.map(|name| name.as_str()).chain(ALWAYS_OURS);
+        let folded: Vec<Box<[u8]>> = names.map(|name| name.bytes().map(fold).collect()).collect();
+        let lengths = folded.iter().fold(0, |lengths, name| lengths | 1 << name.len());
+        Self { folded, lengths }
+    }
+
+    /// Whether the gate owns this name, however it is spelt.
+    pub(super) fn owns(&self, name: &[u8]) -> bool {
+        if name.len() > OUR_PREFIX.len()
+            && name.iter().zip(OUR_PREFIX).all(|(&byte, &ours)| fold(byte) == ours)
+        {
+            return true;
+        }
+        name.len() <= LONGEST
+            && self.lengths & (1 << name.len()) != 0
+            && self.folded.iter().any(|owned| is_folded(name, owned))
+    }
+}
+
+/// Whether a field is for this hop only.
+pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
+    HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes()))
+}
+
+/// Whether a name is a framing field in disguise: not the name itself, but one that folds to it.
+pub(super) fn is_disguised_framing(name: &[u8]) -> bool {
+    FRAMING.iter().any(|real| !name.eq_ignore_ascii_case(real.as_bytes()) && is_folded(name, real.as_bytes()))
+}
+
+/// The tokens of a list field such as `Connection`, over all its lines (RFC 9110, section 5.6.1).
+pub(super) fn tokens<'a>(fields: &'a [Field<'a>], name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    fields
+        .iter()
+        .filter(move |field| field.is(name))
+        .flat_map(|field| field.value.split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
+}
+
+fn is_folded(name: &[u8], folded: &[u8]) -> bool {
+    name.len() == folded.len() && name.iter().zip(folded).all(|(&byte, &other)| fold(byte) == other)
+}
+
+const fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owned_name_is_owned_however_it_is_spelt() {
+        let owned = OwnedFields::new(&Headers::default());
+        for name in [
+            "X-Contract-Id", "x-contract-id", "X_CONTRACT_ID", "x.contract.id", "x!contract~id", "X-User-Role",
+            "Forwarded", "X-Forwarded-For", "x_forwarded_anything", "X-Request-Id", "Client-Cert", "Proxy",
+        ] {
+            assert!(owned.owns(name.as_bytes()), "{name}");
+        }
+        for name in ["X-Contract", "X-Contract-Idx", "Accept", "X-Forwarded", "Cookie", &"x".repeat(200)] {
+            assert!(!owned.owns(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_framing_field_in_disguise_is_found() {
+        assert!(is_disguised_framing(b"Transfer_Encoding"));
+        assert!(is_disguised_framing(b"content.length"));
+        assert!(!is_disguised_framing(b"Transfer-Encoding"));
+        assert!(!is_disguised_framing(b"Content-Type"));
+    }
+
+    #[test]
+    fn tokens_are_gathered_over_all_lines() {
+        let fields = [
+            Field { name: b"Connection", value: b"close, X-Contract-Id" },
+            Field { name: b"Accept", value: b"a" },
+            Field { name: b"connection", value: b" ,te" },
+        ];
+        let found: Vec<&[u8]> = tokens(&fields, "connection").collect();
+        assert_eq!(found, [b"close".as_slice(), b"X-Contract-Id", b"te"]);
+    }
+}

@@ -1,0 +1,9 @@
+//! Forwarding: the request's head as the upstream gets it, and the exchange itself.
+
+mod exchange;
+mod request;
+mod response;
+
+pub(super) use exchange::{Answer, BodySource, Broken, Exchange, Part};
+pub(super) use request::{Lines, request_head, trailer_lines};
+pub(super) use response::ResponseHead;

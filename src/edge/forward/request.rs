@@ -1,0 +1,121 @@
+//! The head that the upstream gets: what the client sent, less what it may not say, with what only the gate says.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::edge::connection::Verdict;
+use crate::edge::fields::{Field, is_disguised_framing, is_hop_by_hop, tokens};
+use crate::edge::framing::Framing;
+use crate::edge::http1::parse_trailers;
+use crate::edge::intake::RequestHead;
+use crate::edge::policy::Policy;
+use crate::edge::target::Target;
+
+/// What a head is written from.
+pub(in crate::edge) struct Lines<'a> {
+    pub(in crate::edge) request: &'a RequestHead<'a>,
+    pub(in crate::edge) target: &'a Target<'a>,
+    pub(in crate::edge) authority: &'a str,
+    pub(in crate::edge) verdict: &'a Verdict,
+    pub(in crate::edge) request_id: &'a str,
+    pub(in crate::edge) with_identity: bool,
+    pub(in crate::edge) expects_continue: bool,
+}
+
+/// Writes the head.
+///
+/// Order matters (T21): what `Connection` names is dropped from the client's fields before the gate's own are added,
+/// so no client can have the identity stripped on the way.
+pub(in crate::edge) fn request_head(policy: &Policy, lines: &Lines<'_>) -> Bytes {
+    let mut out = BytesMut::with_capacity(1024);
+    put(&mut out, &[lines.request.method.as_bytes(), b" ", lines.target.path.as_bytes()]);
+    if let Some(query) = lines.target.query {
+        put(&mut out, &[b"?", query.as_bytes()]);
+    }
+    put(&mut out, &[b" HTTP/1.1\r\nHost: ", lines.authority.as_bytes(), b"\r\n"]);
+    put_client_fields(&mut out, policy, lines.request.fields);
+    put_framing(&mut out, lines);
+    if lines.with_identity {
+        out.put_slice(&lines.verdict.identity);
+    }
+    let authority = lines.authority.as_bytes();
+    put(&mut out, &[&lines.verdict.forwarded, authority, b"\"\r\nX-Forwarded-Host: ", authority, b"\r\n"]);
+    let id_name = policy.headers.request_id.as_str().as_bytes();
+    put(&mut out, &[id_name, b": ", lines.request_id.as_bytes(), b"\r\n"]);
+    put(&mut out, &[b"Via: ", lines.request.protocol.as_bytes(), b" sekisho\r\n\r\n"]);
+    out.freeze()
+}
+
+/// The client's fields that may go on.
+fn put_client_fields(out: &mut BytesMut, policy: &Policy, fields: &[Field<'_>]) {
+    // Nearly every request has no `Connection` field, or one that says `keep-alive`.
+    let has_connection = fields.iter().any(|field| field.is("connection"));
+    let mut cookies = None;
+    for field in fields {
+        let is_ours = is_hop_by_hop(field.name)
+            || policy.owned.owns(field.name)
+            || ["host", "content-length", "expect"].iter().any(|name| field.is(name))
+            || (has_connection && tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name)));
+        if is_ours {
+            continue;
+        }
+        if field.is("cookie") {
+            // HTTP/2 may split it; HTTP/1.1 knows one line only (RFC 9113, section 8.2.3).
+            let cookies = cookies.get_or_insert_with(Vec::new);
+            if !cookies.is_empty() {
+                cookies.extend_from_slice(b"; ");
+            }
+            cookies.extend_from_slice(field.value);
+            continue;
+        }
+        put(out, &[field.name, b": ", field.value, b"\r\n"]);
+    }
+    if let Some(cookies) = cookies {
+        put(out, &[b"Cookie: ", &cookies, b"\r\n"]);
+    }
+}
+
+fn put_framing(out: &mut BytesMut, lines: &Lines<'_>) {
+    match lines.request.framing {
+        Some(Framing::Length(length)) => {
+            put(out, &[b"Content-Length: ", itoa::Buffer::new().format(length).as_bytes(), b"\r\n"]);
+        }
+        Some(Framing::Chunked) => out.put_slice(b"Transfer-Encoding: chunked\r\n"),
+        Some(Framing::UntilClose) | None => {}
+    }
+    if lines.expects_continue {
+        out.put_slice(b"Expect: 100-continue\r\n");
+    }
+    if lines.request.upgrade {
+        out.put_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    } else if tokens(lines.request.fields, "te").any(|token| token.eq_ignore_ascii_case(b"trailers")) {
+        out.put_slice(b"Connection: TE\r\nTE: trailers\r\n");
+    }
+}
+
+/// The client's trailer fields that may go on, as lines. A trailer can say nothing that a header may not, and
+/// nothing that routes, frames or authenticates (RFC 9110, section 6.5.1).
+pub(in crate::edge) fn trailer_lines(policy: &Policy, section: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let fields = parse_trailers(section).map_err(|_| "a trailer section that is not well-formed")?;
+    let mut out = Vec::new();
+    for (name, value) in fields {
+        let name = name.as_bytes();
+        let is_forbidden = is_hop_by_hop(name)
+            || is_disguised_framing(name)
+            || policy.owned.owns(name)
+            || ["host", "cookie", "set-cookie", "authorization", "content-length", "content-type", "content-encoding"]
+                .iter()
+                .any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()));
+        if !is_forbidden {
+            for part in [name, b": ", &value, b"\r\n"] {
+                out.extend_from_slice(part);
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn put(out: &mut BytesMut, parts: &[&[u8]]) {
+    for part in parts {
+        out.put_slice(part);
+    }
+}

@@ -1,0 +1,116 @@
+//! The head of an upstream's response: read strictly, and rid of what was for one hop only.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::edge::fields::{Field, is_hop_by_hop, tokens};
+use crate::edge::framing::{self, Framing};
+use crate::edge::http1::{BadHead, parse_response};
+
+/// A response's head, with its own copy of the bytes.
+#[derive(Debug)]
+pub(in crate::edge) struct ResponseHead {
+    pub(in crate::edge) status: u16,
+    /// How the body is delimited; `Length(0)` where the status or the method forbids one.
+    pub(in crate::edge) framing: Framing,
+    /// The length that the fields declare, also where there is no body (`HEAD`, 304).
+    pub(in crate::edge) declared_length: Option<u64>,
+    /// Whether the connection may carry another request.
+    pub(super) keeps_alive: bool,
+    bytes: Bytes,
+    fields: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl ResponseHead {
+    /// Takes the head of `length` bytes out of `buffer`.
+    pub(super) fn take(buffer: &mut BytesMut, length: usize, is_head: bool) -> Result<Self, &'static str> {
+        let bytes = buffer.split_to(length).freeze();
+        let response = parse_response(&bytes).map_err(|bad| match bad {
+            BadHead::Malformed(why) => why,
+            BadHead::TooManyFields => "too many header fields",
+        })?;
+        let declared = framing::declared(&response.fields).map_err(|bad| bad.0)?;
+        let status = response.status;
+        if status < 100 || (status < 200 && declared.is_some()) {
+            return Err("a status that can't be");
+        }
+        let has_no_body = is_head || status < 200 || status == 204 || status == 304;
+        let framing = if has_no_body { Framing::Length(0) } else { declared.unwrap_or(Framing::UntilClose) };
+        let closes = tokens(&response.fields, "connection").any(|token| token.eq_ignore_ascii_case(b"close"));
+        let origin = bytes.as_ptr().addr();
+        let range = |part: &[u8]| {
+            let start = part.as_ptr().addr().wrapping_sub(origin);
+            start..start + part.len()
+        };
+        let fields = passed(&response.fields).map(|field| (range(field.name), range(field.value))).collect();
+        Ok(Self {
+            status,
+            framing,
+            declared_length: match declared {
+                Some(Framing::Length(length)) if status != 204 && status >= 200 => Some(length),
+                _ => None,
+            },
+            keeps_alive: response.minor == 1 && !closes && framing != Framing::UntilClose,
+            fields,
+            bytes,
+        })
+    }
+
+    /// The fields that go on to the client: neither framing nor of one hop only.
+    pub(in crate::edge) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.fields.iter().map(|(name, value)| Field {
+            // An empty value may lie anywhere, even outside of the head.
+            name: self.bytes.get(name.clone()).unwrap_or_default(),
+            value: self.bytes.get(value.clone()).unwrap_or_default(),
+        })
+    }
+}
+
+fn passed<'a>(fields: &'a [Field<'a>]) -> impl Iterator<Item = &'a Field<'a>> {
+    let has_connection = fields.iter().any(|field| field.is("connection"));
+    fields.iter().filter(move |field| {
+        !is_hop_by_hop(field.name)
+            && !field.is("content-length")
+            && !(has_connection && tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(head: &str, is_head: bool) -> Result<ResponseHead, &'static str> {
+        ResponseHead::take(&mut BytesMut::from(head), head.len(), is_head)
+    }
+
+    #[test]
+    fn the_body_is_delimited_as_the_rfc_says() {
+        for (head, is_head, framing) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", false, Framing::Length(5)),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true, Framing::Length(0)),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Framing::Chunked),
+            ("HTTP/1.1 200 OK\r\n\r\n", false, Framing::UntilClose),
+            ("HTTP/1.1 204 No Content\r\n\r\n", false, Framing::Length(0)),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false, Framing::Length(0)),
+        ] {
+            assert_eq!(take(head, is_head).unwrap().framing, framing, "{head}");
+        }
+    }
+
+    #[test]
+    fn hop_by_hop_fields_end_here() {
+        let head = take(
+            "HTTP/1.1 200 OK\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nContent-Length: 0\r\nX-End: \r\nA: b\r\n\r\n",
+            false,
+        )
+        .unwrap();
+        let fields: Vec<_> = head.fields().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();
+        assert_eq!(fields, [(b"X-End".to_vec(), b"".to_vec()), (b"A".to_vec(), b"b".to_vec())]);
+    }
+
+    #[test]
+    fn framing_in_two_ways_is_no_response() {
+        assert!(take("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", false).is_err());
+    }
+}

@@ -1,0 +1,495 @@
+//! HTTP/1.1 towards the client: our own, because every leniency of a general parser is somebody's way to smuggle a
+//! request (T24), and because a request and its exchange then run in one task with one write per small response.
+
+mod head;
+mod request_body;
+mod response_head;
+mod scratch;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio_rustls::server::TlsStream;
+
+pub(super) use self::head::{BadHead, HeadEnd, parse_response, parse_trailers};
+use self::request_body::RequestBody;
+use self::response_head::Delimiting;
+use super::connection::Connection;
+use super::failure::Failure;
+use super::fields::tokens;
+use super::forward::{self, Answer, Broken, Exchange, Part, ResponseHead};
+use super::framing::{self, Decoder, Framing};
+use super::intake::{self, Admitted, RequestHead};
+use super::pages::Wants;
+use super::record::Record;
+use super::respond;
+use super::socket::Socket;
+use super::timer::Timer;
+use super::tunnel;
+
+/// Response bytes that may wait for a slow client before the upstream is read on.
+const HIGH_WATER: usize = 64 << 10;
+/// Parts up to this size are copied behind the lines before them, and go out in one record with them.
+const SMALL: usize = 16 << 10;
+/// Bytes of the next requests that may wait while a response is under way.
+const PIPELINED: usize = 16 << 10;
+/// How long a connection is read on after an error, so that the client gets to see the answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Serves one connection to its end.
+pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, timer: Timer) {
+    let http1 = Http1 { io, read: BytesMut::new(), write: BytesMut::new(), data: Bytes::new(), connection, timer };
+    http1.run().await;
+}
+
+struct Http1 {
+    io: TlsStream<Socket>,
+    /// What the client sent and nobody has taken yet.
+    read: BytesMut,
+    /// Lines and small parts on their way to the client, then one large part.
+    write: BytesMut,
+    data: Bytes,
+    connection: Arc<Connection>,
+    timer: Timer,
+}
+
+/// What was found while waiting for a request.
+enum Next {
+    /// A head of so many bytes.
+    Head(usize),
+    /// A head that can't be taken.
+    Bad(Failure),
+    /// Nothing: the client is gone, was idle for too long or isn't welcome any more.
+    End,
+}
+
+/// What comes after a request.
+enum After {
+    Next,
+    Close,
+    /// Close, but let the client read the answer first: it may still be sending.
+    Linger,
+    Tunnel(Box<(Exchange, Record)>),
+}
+
+impl Http1 {
+    async fn run(mut self) {
+        loop {
+            let after = match self.next_head().await {
+                // On the heap, so that an idle connection doesn't hold room for an exchange.
+                Next::Head(length) => Box::pin(self.turn(length)).await,
+                Next::Bad(failure) => {
+                    let record = Record::begin(&self.connection, "1.1");
+                    self.refuse(record, failure, Wants::default(), false).await
+                }
+                Next::End => After::Close,
+            };
+            match after {
+                After::Next => {}
+                After::Close => return self.close(false).await,
+                After::Linger => return self.close(true).await,
+                After::Tunnel(upgraded) => {
+                    let (exchange, record) = *upgraded;
+                    let Self { io, read, connection, timer, .. } = self;
+                    return tunnel::run(io, read, exchange.into_link(), &connection, &timer, record).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for the head of the next request.
+    async fn next_head(&mut self) -> Next {
+        let (timeouts, limits) = (self.connection.worker.policy.timeouts, self.connection.worker.policy.limits);
+        let mut end = HeadEnd::default();
+        let mut begun = false;
+        self.timer.set(timeouts.idle.get());
+        loop {
+            // An empty line before a request is somebody's leftover (RFC 9112, section 2.2).
+            if !begun && self.read.starts_with(b"\r\n") {
+                self.read.advance(2);
+                continue;
+            }
+            if !begun && !self.read.is_empty() {
+                begun = true;
+                self.timer.set(timeouts.headers.get());
+            }
+            match end.find(&self.read) {
+                Ok(Some(length)) if length as u64 <= limits.header_bytes.bytes() => return Next::Head(length),
+                Ok(None) if self.read.len() as u64 <= limits.header_bytes.bytes() => {}
+                Ok(_) => return Next::Bad(Failure::HeadTooLarge("more bytes than limits.header_bytes")),
+                Err(bad) => return Next::Bad(bad_head(bad)),
+            }
+            match std::future::poll_fn(|cx| self.poll_wait(cx, begun)).await {
+                Wait::Bytes => {}
+                Wait::Late if begun => return Next::Bad(Failure::RequestTimeout),
+                Wait::Late | Wait::Unwelcome | Wait::Gone => return Next::End,
+            }
+        }
+    }
+
+    /// Waits for bytes of a head. Between requests it also ends when the gate drains or the certificate was refused
+    /// in the meantime (T3): [`Timers::wake_all`](super::timer::Timers::wake_all) has it look.
+    fn poll_wait(&mut self, cx: &mut Context<'_>, begun: bool) -> Poll<Wait> {
+        self.timer.register(cx);
+        match scratch::poll_read(&mut self.io, cx, &mut self.read) {
+            Poll::Ready(Ok(1..)) => return Poll::Ready(Wait::Bytes),
+            Poll::Ready(_) => return Poll::Ready(Wait::Gone),
+            Poll::Pending => {}
+        }
+        if self.timer.is_late() {
+            return Poll::Ready(Wait::Late);
+        }
+        if !begun && (self.connection.worker.is_draining() || self.connection.is_refused()) {
+            return Poll::Ready(Wait::Unwelcome);
+        }
+        Poll::Pending
+    }
+
+    /// One request, from its head to the end of its response.
+    async fn turn(&mut self, head: usize) -> After {
+        let mut record = Record::begin(&self.connection, "1.1");
+        let bytes = self.read.split_to(head).freeze();
+        let (taken, wants) = take(&self.connection, &mut record, &bytes);
+        drop(bytes);
+        match taken {
+            Ok((admitted, client)) => self.exchange(record, admitted, client, wants).await,
+            Err((failure, has_body)) => self.refuse(record, failure, wants, !has_body).await,
+        }
+    }
+
+    /// Forwards an admitted request and brings back the response.
+    async fn exchange(&mut self, mut record: Record, admitted: Admitted, client: Client, wants: Wants) -> After {
+        let mut decoder = Decoder::request(admitted.framing.unwrap_or(Framing::Length(0)));
+        let answered = self.answer(&mut record, &admitted, &mut decoder).await;
+        let (mut exchange, head) = match answered {
+            Ok(answered) => answered,
+            Err(failure) => {
+                let is_drained = decoder.is_over();
+                return self.refuse(record, failure, wants, is_drained).await;
+            }
+        };
+        record.answered(head.status);
+        if head.status == 101 {
+            response_head::write(&mut self.write, &head, Delimiting::Upgrade);
+            return match std::future::poll_fn(|cx| self.poll_flush(cx)).await {
+                Ok(()) => After::Tunnel(Box::new((exchange, record))),
+                Err(_) => After::Close,
+            };
+        }
+        // A body that isn't read to its end would be taken for the next request.
+        let keeps_alive = client.keeps_alive && !self.connection.worker.is_draining() && !admitted.upgrade;
+        let delimiting = Delimiting::of(&head, admitted.is_head, client.minor, keeps_alive);
+        response_head::write(&mut self.write, &head, delimiting);
+        let relayed = std::future::poll_fn(|cx| {
+            self.poll_relay(cx, &mut exchange, &mut decoder, &mut record, delimiting.is_chunked())
+        })
+        .await;
+        record.bytes_in = exchange.bytes_in;
+        if let Err(failure) = relayed {
+            // Too late for another answer: cut it off, so that the client sees it isn't whole.
+            record.fail(failure);
+            return After::Close;
+        }
+        record.complete();
+        exchange.finish();
+        match (delimiting.keeps_alive() && decoder.is_over(), decoder.is_over()) {
+            (true, _) => After::Next,
+            (false, true) => After::Close,
+            (false, false) => After::Linger,
+        }
+    }
+
+    /// Sends a request and waits for the head of its response; once more on a fresh connection, if the first one
+    /// turned out to be closed and the request may be sent twice.
+    async fn answer(
+        &mut self,
+        record: &mut Record,
+        admitted: &Admitted,
+        decoder: &mut Decoder,
+    ) -> Result<(Exchange, ResponseHead), Failure> {
+        let worker = self.connection.worker.clone();
+        let index = admitted.permit.upstream();
+        record.forward(index);
+        let mut fresh = false;
+        loop {
+            let link = worker.upstreams[index].open(fresh, &self.timer).await?;
+            let mut exchange = Exchange::begin(&worker, admitted, link, &self.timer);
+            loop {
+                match std::future::poll_fn(|cx| self.poll_answer(cx, &mut exchange, decoder)).await {
+                    Ok(Answer::Head(head)) => return Ok((exchange, head)),
+                    Ok(Answer::Continue) => self.write.put_slice(b"HTTP/1.1 100 Continue\r\n\r\n"),
+                    Err(broken) => {
+                        record.bytes_in = exchange.bytes_in;
+                        if broken.was_stale && admitted.is_idempotent && !fresh {
+                            fresh = true;
+                            break;
+                        }
+                        return Err(broken.failure);
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &mut Exchange,
+        decoder: &mut Decoder,
+    ) -> Poll<Result<Answer, Broken>> {
+        let gone = Broken { failure: Failure::ClientGone, was_stale: false };
+        if !self.write.is_empty()
+            && let Poll::Ready(Err(_)) = self.poll_flush(cx)
+        {
+            return Poll::Ready(Err(gone));
+        }
+        let mut source = RequestBody { io: &mut self.io, read: &mut self.read, decoder };
+        if let Poll::Ready(answer) = exchange.poll_answer(cx, &mut source, &self.timer) {
+            return Poll::Ready(answer);
+        }
+        // Nobody waits for the answer any more: the exchange is dropped, and the upstream sees its connection close.
+        if self.is_client_gone(cx, exchange) { Poll::Ready(Err(gone)) } else { Poll::Pending }
+    }
+
+    /// Brings the response's body to the client.
+    fn poll_relay(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &mut Exchange,
+        decoder: &mut Decoder,
+        record: &mut Record,
+        is_chunked: bool,
+    ) -> Poll<Result<(), Failure>> {
+        let mut is_over = false;
+        loop {
+            while !is_over && self.data.is_empty() && self.write.len() < HIGH_WATER {
+                let mut source = RequestBody { io: &mut self.io, read: &mut self.read, decoder };
+                match exchange.poll_part(cx, &mut source, &self.timer) {
+                    Poll::Ready(Ok(Part::Data(data))) => {
+                        record.bytes_out += data.len() as u64;
+                        self.queue(data, is_chunked);
+                    }
+                    Poll::Ready(Ok(Part::End(trailers))) => {
+                        is_over = true;
+                        if is_chunked {
+                            self.queue_end(&trailers).map_err(Failure::UpstreamBroken)?;
+                        }
+                    }
+                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                    Poll::Pending => break,
+                }
+            }
+            if self.write.is_empty() && self.data.is_empty() {
+                if is_over {
+                    return self.poll_flush(cx).map_err(|_| Failure::ClientGone);
+                }
+                let is_broken = matches!(self.poll_flush(cx), Poll::Ready(Err(_)));
+                let gone = is_broken || self.is_client_gone(cx, exchange);
+                return if gone { Poll::Ready(Err(Failure::ClientGone)) } else { Poll::Pending };
+            }
+            match self.poll_write(cx) {
+                Poll::Ready(Ok(())) => {
+                    let timeouts = &self.connection.worker.policy.timeouts;
+                    let waits_for_client = !self.write.is_empty() || !self.data.is_empty();
+                    let patience = if waits_for_client { timeouts.body_idle } else { timeouts.upstream_body_idle };
+                    self.timer.set(patience.get());
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientGone)),
+                Poll::Pending => return self.poll_stalled(cx),
+            }
+        }
+    }
+
+    /// The client doesn't take what is there for it (T26).
+    fn poll_stalled(&self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+        self.timer.register(cx);
+        if self.timer.is_late() { Poll::Ready(Err(Failure::ClientStalled)) } else { Poll::Pending }
+    }
+
+    fn queue(&mut self, data: Bytes, is_chunked: bool) {
+        if is_chunked {
+            self.write.put_slice(format!("{:x}\r\n", data.len()).as_bytes());
+        }
+        if is_chunked || data.len() <= SMALL {
+            self.write.put_slice(&data);
+        } else {
+            self.data = data;
+        }
+        // A chunk's line end has no place behind `data`: that is why chunks are always copied.
+        if is_chunked {
+            self.write.put_slice(b"\r\n");
+        }
+    }
+
+    fn queue_end(&mut self, trailers: &[u8]) -> Result<(), &'static str> {
+        let lines = forward::trailer_lines(&self.connection.worker.policy, trailers)?;
+        self.write.put_slice(b"0\r\n");
+        self.write.put_slice(&lines);
+        self.write.put_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Whether the client closed its side while it should wait. What it sends instead is the next request's.
+    fn is_client_gone(&mut self, cx: &mut Context<'_>, exchange: &Exchange) -> bool {
+        // While the body is wanted, its source reads the connection and sees its end.
+        while !exchange.takes_body() && self.read.len() < PIPELINED {
+            match scratch::poll_read(&mut self.io, cx, &mut self.read) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => return true,
+                Poll::Pending => return false,
+            }
+        }
+        false
+    }
+
+    /// Answers a failure ourselves.
+    async fn refuse(&mut self, mut record: Record, failure: Failure, wants: Wants, is_drained: bool) -> After {
+        record.fail(failure);
+        if failure.status() == 0 {
+            return After::Close;
+        }
+        let keeps_alive = is_drained && !failure.poisons_connection() && !self.connection.worker.is_draining();
+        let now = self.connection.worker.clock.now();
+        let reply = respond::reply(failure, wants, &record.request_id, now);
+        let body: &[u8] = if record.method == "HEAD" { &[] } else { &reply.body };
+        response_head::write_own(&mut self.write, &reply, keeps_alive);
+        self.write.put_slice(body);
+        record.status = reply.status;
+        record.bytes_out = body.len() as u64;
+        self.timer.set(self.connection.worker.policy.timeouts.body_idle.get());
+        let flushed = std::future::poll_fn(|cx| match self.poll_flush(cx) {
+            Poll::Pending => self.poll_stalled(cx).map(|_| Err(io::ErrorKind::TimedOut.into())),
+            ready => ready,
+        });
+        match flushed.await {
+            Ok(()) => record.complete(),
+            Err(_) => return After::Close,
+        }
+        if keeps_alive { After::Next } else { After::Linger }
+    }
+
+    /// Writes some of what waits for the client.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.write.is_empty() {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.data))?;
+            self.data.advance(written);
+        } else {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.write))?;
+            self.write.advance(written);
+            if self.write.is_empty() {
+                // The buffer goes back to the allocator: an idle connection holds none.
+                self.write = BytesMut::new();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes everything that waits for the client, down to the socket.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.write.is_empty() || !self.data.is_empty() {
+            ready!(self.poll_write(cx))?;
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    /// Says goodbye. A client that is still sending would lose the answer to a reset, so it is read on for a moment.
+    async fn close(mut self, lingers: bool) {
+        self.timer.set(LINGER);
+        let Self { io, read, timer, .. } = &mut self;
+        let goodbye = async {
+            let _ = io.shutdown().await;
+            while lingers {
+                read.clear();
+                let more = std::future::poll_fn(|cx| scratch::poll_read(io, cx, read));
+                if !matches!(more.await, Ok(1..)) {
+                    break;
+                }
+            }
+        };
+        let _ = timer.bound(goodbye).await;
+    }
+}
+
+/// What ended a wait.
+enum Wait {
+    Bytes,
+    Late,
+    Unwelcome,
+    Gone,
+}
+
+/// What a response has to know of the client.
+struct Client {
+    minor: u8,
+    keeps_alive: bool,
+}
+
+type Taken = Result<(Admitted, Client), (Failure, bool)>;
+
+/// Reads a head and takes its request in. A failure comes with whether a body follows.
+fn take(connection: &Connection, record: &mut Record, head: &[u8]) -> (Taken, Wants) {
+    let request = match head::parse_request(head) {
+        Ok(request) => request,
+        Err(bad) => return (Err((bad_head(bad), true)), Wants::default()),
+    };
+    let wants = Wants::of(&request.fields);
+    let framing = match framing::declared(&request.fields) {
+        Ok(framing) => framing,
+        Err(bad) => return (Err((Failure::BadRequest(bad.0), true)), wants),
+    };
+    let has_body = !matches!(framing, None | Some(Framing::Length(0)));
+    let taken = request_head(&request, framing)
+        .and_then(|(head, client)| Ok((intake::admit(connection, record, &head)?, client)))
+        .map_err(|failure| (failure, has_body));
+    (taken, wants)
+}
+
+fn request_head<'a>(
+    request: &'a head::Request<'a>,
+    framing: Option<Framing>,
+) -> Result<(RequestHead<'a>, Client), Failure> {
+    let fields = &request.fields;
+    let connection_says =
+        |word: &str| tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(word.as_bytes()));
+    if request.minor == 0 && framing == Some(Framing::Chunked) {
+        return Err(Failure::BadRequest("chunks in HTTP/1.0"));
+    }
+    let mut hosts = fields.iter().filter(|field| field.is("host"));
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Failure::BadRequest("not exactly one Host"));
+    };
+    let (target, authority) = origin_form(request.target, host.value)?;
+    let upgrade = request.minor == 1
+        && request.method == "GET"
+        && matches!(framing, None | Some(Framing::Length(0)))
+        && connection_says("upgrade")
+        && fields.iter().any(|field| field.is("upgrade") && field.value.eq_ignore_ascii_case(b"websocket"));
+    let client = Client { minor: request.minor, keeps_alive: request.minor == 1 && !connection_says("close") };
+    let protocol = if request.minor == 0 { "1.0" } else { "1.1" };
+    Ok((RequestHead { method: request.method, target, authority, fields, framing, upgrade, protocol }, client))
+}
+
+/// Splits a target in absolute form (RFC 9112, section 3.2.2); then `Host` must say the same.
+fn origin_form<'a>(target: &'a str, host: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Failure> {
+    let Some((scheme, rest)) = target.split_once("://").filter(|_| !target.starts_with('/')) else {
+        return Ok((target.as_bytes(), host));
+    };
+    let slash = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(slash);
+    if !scheme.eq_ignore_ascii_case("https") || !authority.as_bytes().eq_ignore_ascii_case(host) {
+        return Err(Failure::BadRequest("a target that contradicts Host"));
+    }
+    Ok((if path.is_empty() { b"/" } else { path.as_bytes() }, authority.as_bytes()))
+}
+
+const fn bad_head(bad: BadHead) -> Failure {
+    match bad {
+        BadHead::Malformed(why) => Failure::BadRequest(why),
+        BadHead::TooManyFields => Failure::HeadTooLarge("more header fields than are ever read"),
+    }
+}

@@ -1,0 +1,235 @@
+//! HTTP/2 towards the client: hyper reads the frames, we judge each request as HTTP/1.1's and answer it.
+
+mod relay;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::request::Parts;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_LENGTH, HOST};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio_rustls::server::TlsStream;
+
+use self::relay::{Body, RequestBody};
+pub(super) use self::relay::Streams;
+use super::connection::Connection;
+use super::failure::Failure;
+use super::fields::Field;
+use super::forward::{Answer, Exchange, ResponseHead};
+use super::framing::{self, Framing};
+use super::intake::{self, Admitted, RequestHead};
+use super::pages::Wants;
+use super::record::Record;
+use super::respond;
+use super::socket::Socket;
+use super::timer::Timer;
+
+/// How often a busy connection looks for streams whose client has stopped reading.
+const LOOK: Duration = Duration::from_secs(1);
+/// Bytes that a client may send ahead on one stream, and on all of a connection's together.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Bytes of a response that may wait for a client's window.
+const SEND_BUFFER: usize = 128 << 10;
+
+/// Serves one connection to its end.
+pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, timer: Timer) {
+    let (worker, streams) = (connection.worker.clone(), Arc::new(Streams::default()));
+    let (limits, timeouts) = (worker.policy.limits, worker.policy.timeouts);
+    let service = service_fn(|request| answer(connection.clone(), streams.clone(), request));
+    let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(limits.h2_streams.get())
+        .max_pending_accept_reset_streams(limits.h2_resets.get() as usize)
+        .max_local_error_reset_streams(limits.h2_resets.get() as usize)
+        .max_header_list_size(u32::try_from(limits.header_bytes.bytes()).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(io), service);
+    let mut serving = pin!(serving);
+    let mut was_idle = false;
+    let mut is_ending = false;
+    std::future::poll_fn(|cx| {
+        timer.register(cx);
+        if serving.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let is_idle = streams.open.load(Ordering::Relaxed) == 0;
+        if is_idle != was_idle || (!is_idle && timer.is_late()) {
+            was_idle = is_idle;
+            timer.set(if is_idle { timeouts.idle.get() } else { LOOK });
+        }
+        if streams.is_stalled(timeouts.body_idle.get()) || (is_ending && timer.is_late()) {
+            // A client that opens streams and doesn't read them, or doesn't go: no goodbye.
+            return Poll::Ready(());
+        }
+        if !is_ending && (timer.is_late() || worker.is_draining() || connection.is_refused()) {
+            is_ending = true;
+            serving.as_mut().graceful_shutdown();
+            if is_idle {
+                timer.set(LOOK);
+            }
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// One request, from its head to the head of its response; the response's body goes its own way.
+async fn answer(
+    connection: Arc<Connection>,
+    streams: Arc<Streams>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let stream = streams.begin();
+    let mut record = Record::begin(&connection, "2");
+    let (parts, body) = request.into_parts();
+    let fields: Vec<Field<'_>> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| Field { name: name.as_str().as_bytes(), value: value.as_bytes() })
+        .collect();
+    let wants = Wants::of(&fields);
+    let admitted = take(&connection, &mut record, &parts, &body, &fields);
+    let is_head = parts.method == http::Method::HEAD;
+    let mut source = RequestBody::new(body);
+    let timer = connection.worker.timers.timer();
+    let answered = match admitted {
+        Ok(admitted) => exchange(&connection, &mut record, &admitted, &mut source, &timer).await,
+        Err(failure) => Err(failure),
+    };
+    Ok(match answered {
+        Ok((exchange, head)) => {
+            record.answered(head.status);
+            response(&head).map(|()| Body::relay(exchange, source, timer, record, stream))
+        }
+        Err(failure) => refuse(&connection, failure, wants, record, is_head),
+    })
+}
+
+/// Takes a request in, after what HTTP/2 lets pass and HTTP/1.1 can't say (T24; RFC 9113, section 8.3.1).
+fn take(
+    connection: &Connection,
+    record: &mut Record,
+    parts: &Parts,
+    body: &Incoming,
+    fields: &[Field<'_>],
+) -> Result<Admitted, Failure> {
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = hosts.next().map(|host| host.as_bytes());
+    if hosts.next().is_some() {
+        return Err(Failure::BadRequest("more than one host field"));
+    }
+    let authority = match (authority, host) {
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            return Err(Failure::BadRequest("a host field that contradicts :authority"));
+        }
+        (Some(authority), _) | (None, Some(authority)) => authority,
+        (None, None) => return Err(Failure::BadRequest("neither :authority nor host")),
+    };
+    let length = framing::declared(fields).map_err(|bad| Failure::BadRequest(bad.0))?;
+    let framing = match length {
+        Some(Framing::Length(length)) => Some(Framing::Length(length)),
+        Some(_) => return Err(Failure::BadRequest("a transfer coding in HTTP/2")),
+        None if body.is_end_stream() => None,
+        None => Some(Framing::Chunked),
+    };
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    intake::admit(
+        connection,
+        record,
+        &RequestHead {
+            method: parts.method.as_str(),
+            target: target.as_bytes(),
+            authority,
+            fields,
+            framing,
+            upgrade: false,
+            protocol: "2.0",
+        },
+    )
+}
+
+async fn exchange(
+    connection: &Connection,
+    record: &mut Record,
+    admitted: &Admitted,
+    source: &mut RequestBody,
+    timer: &Timer,
+) -> Result<(Exchange, ResponseHead), Failure> {
+    let worker = &connection.worker;
+    let index = admitted.permit.upstream();
+    record.forward(index);
+    let mut fresh = false;
+    loop {
+        let link = worker.upstreams[index].open(fresh, timer).await?;
+        let mut exchange = Exchange::begin(worker, admitted, link, timer);
+        loop {
+            match std::future::poll_fn(|cx| exchange.poll_answer(cx, source, timer)).await {
+                Ok(Answer::Head(head)) => return Ok((exchange, head)),
+                // The client isn't told: hyper's server can't, and no client waits for it longer than a second.
+                Ok(Answer::Continue) => {}
+                Err(broken) => {
+                    record.bytes_in = exchange.bytes_in;
+                    if broken.was_stale && admitted.is_idempotent && !fresh {
+                        fresh = true;
+                        break;
+                    }
+                    return Err(broken.failure);
+                }
+            }
+        }
+    }
+}
+
+fn response(head: &ResponseHead) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let headers = response.headers_mut();
+    for field in head.fields() {
+        let name = http::HeaderName::from_bytes(field.name);
+        if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(field.value)) {
+            headers.append(name, value);
+        }
+    }
+    if let Some(length) = head.declared_length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    response
+}
+
+fn refuse(
+    connection: &Connection,
+    failure: Failure,
+    wants: Wants,
+    mut record: Record,
+    is_head: bool,
+) -> Response<Body> {
+    record.fail(failure);
+    let status = StatusCode::from_u16(failure.status());
+    let reply = respond::reply(failure, wants, &record.request_id, connection.worker.clock.now());
+    let mut response = Response::new(());
+    // A client that is gone gets no answer; its stream is reset by then.
+    *response.status_mut() = status.unwrap_or(StatusCode::BAD_REQUEST);
+    for (name, value) in &reply.fields {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(*name, value);
+        }
+    }
+    record.status = failure.status();
+    let body = if is_head { Vec::new() } else { reply.body };
+    record.bytes_out = body.len() as u64;
+    record.complete();
+    response.map(|()| Body::own(body))
+}

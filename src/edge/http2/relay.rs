@@ -1,0 +1,250 @@
+//! Bodies over HTTP/2: the request's as the exchange asks for it, the response's as hyper asks for it.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use slab::Slab;
+
+use crate::clock;
+use crate::edge::failure::Failure;
+use crate::edge::forward::{BodySource, Exchange, Part};
+use crate::edge::http1::parse_trailers;
+use crate::edge::record::Record;
+use crate::edge::timer::Timer;
+
+/// The streams of one connection: how many are open, and since when each waits for its client to read.
+pub(in crate::edge) struct Streams {
+    pub(super) open: AtomicUsize,
+    epoch: Instant,
+    yielded: Mutex<Slab<Arc<AtomicU64>>>,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { open: AtomicUsize::new(0), epoch: clock::instant(), yielded: Mutex::default() }
+    }
+}
+
+/// A stream's mark: nothing of its response waits for the client.
+const NOTHING: u64 = u64::MAX;
+
+impl Streams {
+    /// A stream that is open until the guard is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Stream {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let mark = Arc::new(AtomicU64::new(NOTHING));
+        let key = self.lock().insert(mark.clone());
+        Stream { streams: self.clone(), mark, key }
+    }
+
+    /// Whether some stream's client hasn't taken what it was given for longer than `patience` (T26): hyper asks for
+    /// more only when the client's window lets it.
+    pub(super) fn is_stalled(&self, patience: Duration) -> bool {
+        let now = self.millis();
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.lock().iter().any(|(_, mark)| {
+            let mark = mark.load(Ordering::Relaxed);
+            mark != NOTHING && now.saturating_sub(mark) > patience
+        })
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(clock::instant().saturating_duration_since(self.epoch).as_millis()).unwrap_or(0)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Slab<Arc<AtomicU64>>> {
+        self.yielded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One open stream.
+pub(super) struct Stream {
+    streams: Arc<Streams>,
+    mark: Arc<AtomicU64>,
+    key: usize,
+}
+
+impl Stream {
+    /// Something was given to the client; now it is its turn.
+    fn yielded(&self) {
+        self.mark.store(self.streams.millis(), Ordering::Relaxed);
+    }
+
+    /// The client took it: we are asked for more.
+    fn asked(&self) {
+        self.mark.store(NOTHING, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.streams.lock().try_remove(self.key);
+        self.streams.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request's body, as hyper reads it.
+pub(super) struct RequestBody {
+    incoming: Incoming,
+    is_over: bool,
+}
+
+impl RequestBody {
+    pub(super) const fn new(incoming: Incoming) -> Self {
+        Self { incoming, is_over: false }
+    }
+}
+
+impl BodySource for RequestBody {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Result<Part, Failure>> {
+        loop {
+            if self.is_over {
+                return Poll::Ready(Ok(Part::End(Bytes::new())));
+            }
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                None => self.is_over = true,
+                Some(Err(_)) => return Poll::Ready(Err(Failure::ClientGone)),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => return Poll::Ready(Ok(Part::Data(data))),
+                    Err(frame) => {
+                        self.is_over = true;
+                        let lines = frame.into_trailers().map(|trailers| lines(&trailers)).unwrap_or_default();
+                        return Poll::Ready(Ok(Part::End(lines)));
+                    }
+                },
+            }
+        }
+    }
+}
+
+fn lines(trailers: &HeaderMap) -> Bytes {
+    let mut lines = Vec::new();
+    for (name, value) in trailers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            lines.extend_from_slice(part);
+        }
+    }
+    lines.into()
+}
+
+/// A response's body.
+pub(super) enum Body {
+    /// Our own, whole.
+    Own(Option<Bytes>),
+    /// An upstream's.
+    Relay(Box<Relay>),
+    /// Over.
+    Over,
+}
+
+/// An upstream's response on its way to the client.
+pub(super) struct Relay {
+    exchange: Exchange,
+    source: RequestBody,
+    timer: Timer,
+    record: Record,
+    stream: Stream,
+}
+
+impl Body {
+    /// A body of our own.
+    pub(super) fn own(body: Vec<u8>) -> Self {
+        Self::Own(Some(body.into()).filter(|body: &Bytes| !body.is_empty()))
+    }
+
+    /// The body of an upstream's response.
+    pub(super) fn relay(
+        exchange: Exchange,
+        source: RequestBody,
+        timer: Timer,
+        record: Record,
+        stream: Stream,
+    ) -> Self {
+        Self::Relay(Box::new(Relay { exchange, source, timer, record, stream }))
+    }
+}
+
+impl Relay {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Part, Failure>> {
+        let part = self.exchange.poll_part(cx, &mut self.source, &self.timer);
+        self.record.bytes_in = self.exchange.bytes_in;
+        match &part {
+            Poll::Ready(Ok(Part::Data(data))) => {
+                self.record.bytes_out += data.len() as u64;
+                self.stream.yielded();
+            }
+            Poll::Ready(Err(failure)) => self.record.fail(*failure),
+            _ => self.stream.asked(),
+        }
+        part
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let relay = match &mut *self {
+            Self::Own(body) => return Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
+            Self::Over => return Poll::Ready(None),
+            Self::Relay(relay) => relay,
+        };
+        let part = ready!(relay.poll_frame(cx));
+        match part {
+            Ok(Part::Data(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Ok(Part::End(trailers)) => {
+                let trailers = self.end(&trailers);
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+            Err(_) => Poll::Ready(Some(Err(Cut))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Over | Self::Own(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(Some(body)) => SizeHint::with_exact(body.len() as u64),
+            Self::Own(None) | Self::Over => SizeHint::with_exact(0),
+            Self::Relay(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Body {
+    fn end(&mut self, section: &[u8]) -> Option<HeaderMap> {
+        let Self::Relay(relay) = std::mem::replace(self, Self::Over) else { return None };
+        let Relay { exchange, mut record, stream, .. } = *relay;
+        record.complete();
+        exchange.finish();
+        drop(stream);
+        let mut trailers = HeaderMap::new();
+        for (name, value) in parse_trailers(section).ok()? {
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(&value)) {
+                trailers.append(name, value);
+            }
+        }
+        Some(trailers).filter(|trailers| !trailers.is_empty())
+    }
+}
+
+/// A response that was cut off: hyper resets the stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut;
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the response was cut off")
+    }
+}
+
+impl std::error::Error for Cut {}

@@ -1,0 +1,137 @@
+//! Taking a request in: from a head, however it came, to a permit and the head that the upstream gets.
+
+use bytes::Bytes;
+
+use super::connection::Connection;
+use super::failure::Failure;
+use super::fields::{Field, is_disguised_framing};
+use super::forward;
+use super::framing::Framing;
+use super::gate::{self, Denied, Permit};
+use super::policy::Policy;
+use super::record::Record;
+use super::target::Target;
+
+/// A request's head, the same for HTTP/1.1 and HTTP/2.
+pub(super) struct RequestHead<'a> {
+    pub(super) method: &'a str,
+    /// In origin form.
+    pub(super) target: &'a [u8],
+    /// The one authority that the request names.
+    pub(super) authority: &'a [u8],
+    pub(super) fields: &'a [Field<'a>],
+    /// How the body is delimited; `None` if there is none.
+    pub(super) framing: Option<Framing>,
+    /// Whether a WebSocket is asked for.
+    pub(super) upgrade: bool,
+    /// For `Via`: `1.0`, `1.1` or `2.0`.
+    pub(super) protocol: &'static str,
+}
+
+/// A request that may go on.
+pub(super) struct Admitted {
+    pub(super) permit: Permit,
+    /// Request line and fields as the upstream gets them.
+    pub(super) head: Bytes,
+    pub(super) framing: Option<Framing>,
+    pub(super) expects_continue: bool,
+    pub(super) upgrade: bool,
+    /// Whether the response has no body, whatever its fields say.
+    pub(super) is_head: bool,
+    /// Whether the request may be sent twice (RFC 9110, section 9.2.2).
+    pub(super) is_idempotent: bool,
+}
+
+/// Methods longer than this are no methods.
+const LONGEST_METHOD: usize = 24;
+
+/// Checks a request, asks the gate, and writes the upstream's head.
+pub(super) fn admit(
+    connection: &Connection,
+    record: &mut Record,
+    request: &RequestHead<'_>,
+) -> Result<Admitted, Failure> {
+    let policy = &connection.worker.policy;
+    record.method = request.method.chars().take(LONGEST_METHOD).collect();
+    // Before anything is understood, the log shows what was sent.
+    record.path = path_as_sent(request.target);
+    check_method(request.method)?;
+    check_fields(policy, request)?;
+    let authority = authority(request.authority, &connection.host.name)?;
+    let target = Target::parse(request.target).map_err(|ambiguous| Failure::BadRequest(ambiguous.0))?;
+    record.path = target.path.to_string();
+    let verdict = record.verdict().clone();
+    let permit = gate::decide(policy, &connection.host, verdict.standing(), &target.path).map_err(denied)?;
+    if matches!(request.framing, Some(Framing::Length(length)) if length > policy.limits.body.bytes()) {
+        return Err(Failure::BodyTooLarge);
+    }
+    let has_body = !matches!(request.framing, None | Some(Framing::Length(0)));
+    let expects_continue = has_body
+        && request.fields.iter().any(|field| field.is("expect") && field.value.eq_ignore_ascii_case(b"100-continue"));
+    let lines = forward::Lines {
+        request,
+        target: &target,
+        authority: &authority,
+        verdict: &verdict,
+        request_id: &record.request_id,
+        with_identity: policy.upstreams[permit.upstream()].identity,
+        expects_continue,
+    };
+    Ok(Admitted {
+        head: forward::request_head(policy, &lines),
+        permit,
+        framing: request.framing,
+        expects_continue,
+        upgrade: request.upgrade,
+        is_head: request.method == "HEAD",
+        is_idempotent: matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
+    })
+}
+
+fn path_as_sent(target: &[u8]) -> String {
+    let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
+    String::from_utf8_lossy(&path[..path.len().min(1024)]).into_owned()
+}
+
+/// `CONNECT` opens tunnels, `TRACE` shows what only backends should see, `PRI` belongs to HTTP/2.
+fn check_method(method: &str) -> Result<(), Failure> {
+    match method {
+        "CONNECT" | "TRACE" | "PRI" => Err(Failure::MethodNotAllowed),
+        _ if method.len() > LONGEST_METHOD => Err(Failure::MethodNotAllowed),
+        _ => Ok(()),
+    }
+}
+
+fn check_fields(policy: &Policy, request: &RequestHead<'_>) -> Result<(), Failure> {
+    if request.fields.len() > policy.limits.header_count.get() as usize {
+        return Err(Failure::HeadTooLarge("more header fields than limits.header_count"));
+    }
+    if request.fields.iter().any(|field| is_disguised_framing(field.name)) {
+        return Err(Failure::BadRequest("a framing field in disguise"));
+    }
+    Ok(())
+}
+
+/// The authority as the upstream gets it, once it is the connection's own host (T4). Its port may be any: the
+/// client's view of it may differ from ours.
+fn authority(given: &[u8], host: &str) -> Result<String, Failure> {
+    let given = std::str::from_utf8(given).map_err(|_| Failure::BadRequest("an authority that is no text"))?;
+    let (name, port) = match given.rsplit_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (given, None),
+    };
+    if port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err()) {
+        return Err(Failure::BadRequest("an authority whose port is no number"));
+    }
+    if !name.eq_ignore_ascii_case(host) {
+        return Err(Failure::Misdirected);
+    }
+    Ok(given.to_ascii_lowercase())
+}
+
+const fn denied(denied: Denied) -> Failure {
+    match denied {
+        Denied::Certificate(refusal) => Failure::Certificate(refusal),
+        Denied::NoRoute => Failure::NoRoute,
+    }
+}

@@ -1,0 +1,205 @@
+//! The words of the pages: what is wrong, what to do, whom to ask. Japanese first, English second.
+//!
+//! They give a person what they can act on and an attacker nothing: what exactly was found is in the log, under the
+//! request ID that the page shows.
+
+use super::{Failure, Language};
+use crate::domain::{Reason, Refusal};
+
+/// The words for one failure in one language.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Texts {
+    pub(super) title: &'static str,
+    pub(super) what: &'static str,
+    pub(super) todo: &'static [&'static str],
+}
+
+const fn texts(title: &'static str, what: &'static str, todo: &'static [&'static str]) -> Texts {
+    Texts { title, what, todo }
+}
+
+/// The words for `failure`.
+pub(super) const fn of(failure: Failure, language: Language) -> Texts {
+    match (failure, language) {
+        (Failure::Certificate(Refusal { reason, .. }), Language::Japanese) => reason_ja(reason),
+        (Failure::Certificate(Refusal { reason, .. }), Language::English) => reason_en(reason),
+        (_, Language::Japanese) => failure_ja(failure),
+        (_, Language::English) => failure_en(failure),
+    }
+}
+
+const ADMIN_JA: &str = "貴社の管理者に電子証明書の再発行を依頼し、発行後にあらためて取得してください。";
+const ADMIN_SELF_JA: &str = "管理者ご自身の電子証明書の場合は、銀行の窓口へお問い合わせください。";
+const RESTART_JA: &str = "別の電子証明書を選び直すには、ブラウザーの画面をすべて閉じてから、もう一度アクセスしてください。";
+const ADMIN_EN: &str = "Ask your company's administrator to reissue the certificate, then get the new one.";
+const ADMIN_SELF_EN: &str = "If you are the administrator, contact the bank.";
+const RESTART_EN: &str = "To choose another certificate, close every window of the browser and come back.";
+
+const fn reason_ja(reason: Reason) -> Texts {
+    match reason {
+        Reason::Absent => texts(
+            "電子証明書が提示されていません",
+            "このページのご利用には電子証明書が必要ですが、ブラウザーから提示されませんでした。",
+            &[
+                "電子証明書を取得したパソコンとブラウザーでアクセスしてください。",
+                "証明書の選択画面で取り消した場合や選択画面が表示されない場合は、ブラウザーの画面をすべて閉じてから、もう一度アクセスしてください。",
+                "まだ取得していない場合は、貴社の管理者にお問い合わせください。",
+            ],
+        ),
+        Reason::UnknownAuthority => texts(
+            "当行の電子証明書ではありません",
+            "提示された電子証明書は、当行の認証局が発行したものではありません。",
+            &[RESTART_JA, "当行の電子証明書をお持ちでない場合は、貴社の管理者にお問い合わせください。"],
+        ),
+        Reason::Expired => texts(
+            "電子証明書の有効期限が切れています",
+            "提示された電子証明書は、有効期限を過ぎているためご利用になれません。",
+            &[ADMIN_JA, ADMIN_SELF_JA],
+        ),
+        Reason::NotYetValid => texts(
+            "電子証明書の有効期間が始まっていません",
+            "提示された電子証明書は、有効期間の開始前です。",
+            &["取得した直後の場合は、しばらくしてからもう一度アクセスしてください。", ADMIN_SELF_JA],
+        ),
+        Reason::Revoked => texts(
+            "電子証明書は失効しています",
+            "提示された電子証明書は失効の手続きがされているため、ご利用になれません。",
+            &["再発行後の新しい電子証明書をお持ちの場合は、そちらを選んでください。", RESTART_JA, ADMIN_JA, ADMIN_SELF_JA],
+        ),
+        Reason::RevocationUnknown => texts(
+            "電子証明書の状態を確認できません",
+            "ただいま、電子証明書が失効していないことを確認できないため、ご利用を受け付けられません。",
+            &["しばらくしてからもう一度アクセスしてください。", "続く場合は、お問い合わせ番号を添えて銀行の窓口へご連絡ください。"],
+        ),
+        Reason::WrongUsage => texts(
+            "ログイン用の電子証明書ではありません",
+            "提示された電子証明書は、利用者のログインに使えるものではありません。",
+            &[RESTART_JA, ADMIN_JA],
+        ),
+        Reason::WeakKey => texts(
+            "電子証明書の鍵の強度が足りません",
+            "提示された電子証明書の鍵または署名の方式は、安全上の理由で受け付けられません。",
+            &[ADMIN_JA, ADMIN_SELF_JA],
+        ),
+        Reason::BadSubject => texts(
+            "電子証明書から利用者を特定できません",
+            "提示された電子証明書の名義が、当行の利用者の形式ではありません。",
+            &[RESTART_JA, "続く場合は、お問い合わせ番号を添えて銀行の窓口へご連絡ください。"],
+        ),
+        Reason::Malformed => texts(
+            "電子証明書を読み取れません",
+            "提示された電子証明書は壊れているか、対応していない形式です。",
+            &[RESTART_JA, ADMIN_JA],
+        ),
+    }
+}
+
+const fn reason_en(reason: Reason) -> Texts {
+    match reason {
+        Reason::Absent => texts(
+            "No certificate was presented",
+            "This page needs a client certificate, and the browser presented none.",
+            &[
+                "Use the PC and the browser in which you got your certificate.",
+                "If you cancelled the choice, or no choice appeared, close every window of the browser and come back.",
+                "If you have none yet, ask your company's administrator.",
+            ],
+        ),
+        Reason::UnknownAuthority => texts(
+            "This certificate is not ours",
+            "The certificate that was presented was not issued by this bank's certification authority.",
+            &[RESTART_EN, "If you have no certificate of this bank, ask your company's administrator."],
+        ),
+        Reason::Expired => texts(
+            "Your certificate has expired",
+            "The certificate that was presented is past its validity and can't be used any more.",
+            &[ADMIN_EN, ADMIN_SELF_EN],
+        ),
+        Reason::NotYetValid => texts(
+            "Your certificate is not valid yet",
+            "The validity of the certificate that was presented has not begun.",
+            &["If you have just got it, try again in a while.", ADMIN_SELF_EN],
+        ),
+        Reason::Revoked => texts(
+            "Your certificate was revoked",
+            "The certificate that was presented was revoked and can't be used any more.",
+            &["If you have a newer certificate, choose that one.", RESTART_EN, ADMIN_EN, ADMIN_SELF_EN],
+        ),
+        Reason::RevocationUnknown => texts(
+            "Your certificate can't be checked at the moment",
+            "We can't make sure at the moment that the certificate was not revoked, so we can't let you in.",
+            &["Try again in a while.", "If it goes on, contact the bank and give the request ID."],
+        ),
+        Reason::WrongUsage => texts(
+            "This is not a certificate for signing in",
+            "The certificate that was presented is not made for a user's sign-in.",
+            &[RESTART_EN, ADMIN_EN],
+        ),
+        Reason::WeakKey => texts(
+            "The key of your certificate is too weak",
+            "The key or the signature of the certificate that was presented is below what is safe.",
+            &[ADMIN_EN, ADMIN_SELF_EN],
+        ),
+        Reason::BadSubject => texts(
+            "The certificate does not say who you are",
+            "The subject of the certificate that was presented does not have the form of a user of this bank.",
+            &[RESTART_EN, "If it goes on, contact the bank and give the request ID."],
+        ),
+        Reason::Malformed => texts(
+            "Your certificate can't be read",
+            "The certificate that was presented is broken, or of a kind that is not supported.",
+            &[RESTART_EN, ADMIN_EN],
+        ),
+    }
+}
+
+const AGAIN_JA: &[&str] = &["しばらくしてからもう一度アクセスしてください。", "続く場合は、お問い合わせ番号を添えて銀行の窓口へご連絡ください。"];
+const AGAIN_EN: &[&str] = &["Try again in a while.", "If it goes on, contact the bank and give the request ID."];
+const ADDRESS_JA: &[&str] = &["アドレスを確かめて、もう一度アクセスしてください。"];
+const ADDRESS_EN: &[&str] = &["Check the address and try again."];
+
+const fn failure_ja(failure: Failure) -> Texts {
+    match failure {
+        Failure::NoRoute => texts("ページが見つかりません", "お探しのページはありません。", ADDRESS_JA),
+        Failure::Misdirected => texts(
+            "接続先が一致しません",
+            "この接続は別のホスト名のために開かれたものです。",
+            &["ブラウザーの画面をすべて閉じてから、もう一度アクセスしてください。"],
+        ),
+        Failure::BodyTooLarge => texts(
+            "送信されたデータが大きすぎます",
+            "受け付けられる大きさを超えています。",
+            &["データを小さく分けて、もう一度送信してください。"],
+        ),
+        Failure::RequestTimeout => texts("送信が時間内に終わりませんでした", "要求を最後まで受け取れませんでした。", AGAIN_JA),
+        Failure::UpstreamTimeout => {
+            texts("応答に時間がかかっています", "業務システムから時間内に応答がありませんでした。", AGAIN_JA)
+        }
+        Failure::UpstreamUnreachable | Failure::UpstreamBroken(_) => {
+            texts("ただいまご利用になれません", "業務システムに接続できませんでした。", AGAIN_JA)
+        }
+        _ => texts("要求を受け付けられません", "ブラウザーから届いた要求の形式が正しくありません。", ADDRESS_JA),
+    }
+}
+
+const fn failure_en(failure: Failure) -> Texts {
+    match failure {
+        Failure::NoRoute => texts("Page not found", "There is no such page.", ADDRESS_EN),
+        Failure::Misdirected => texts(
+            "Wrong connection",
+            "This connection was opened for another host name.",
+            &["Close every window of the browser and come back."],
+        ),
+        Failure::BodyTooLarge => {
+            texts("Too much data", "What was sent is larger than is accepted.", &["Send it in smaller parts."])
+        }
+        Failure::RequestTimeout => texts("Sending took too long", "The request did not arrive in time.", AGAIN_EN),
+        Failure::UpstreamTimeout => {
+            texts("No answer yet", "The banking application did not answer in time.", AGAIN_EN)
+        }
+        Failure::UpstreamUnreachable | Failure::UpstreamBroken(_) => {
+            texts("Not available at the moment", "The banking application can't be reached.", AGAIN_EN)
+        }
+        _ => texts("Request not accepted", "The browser's request is not well-formed.", ADDRESS_EN),
+    }
+}

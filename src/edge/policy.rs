@@ -1,0 +1,148 @@
+//! What the data path was configured to do: hosts, routes, names, deadlines, caps. One immutable snapshot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use prometheus::{Histogram, IntCounter};
+use rustls::ServerConfig;
+
+use super::fields::OwnedFields;
+use super::target::is_below;
+use crate::config::{ClientCertificate, Endpoint, Headers, HostName, Limits, Rejection, Require, Timeouts};
+use crate::ops::Metrics;
+
+/// What a policy is made of.
+pub struct PolicySettings {
+    /// The hosts, with their TLS ready to serve.
+    pub hosts: Vec<HostSettings>,
+    /// The routes, in any order.
+    pub routes: Vec<crate::config::Route>,
+    /// The upstreams by name.
+    pub upstreams: Vec<(String, crate::config::Upstream)>,
+    /// Names of the identity fields.
+    pub headers: Headers,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// Caps.
+    pub limits: Limits,
+}
+
+/// What a host is made of.
+pub struct HostSettings {
+    /// Its name.
+    pub name: HostName,
+    /// Its TLS: certificate, verifier, tickets of its own.
+    pub tls: Arc<ServerConfig>,
+    /// Whether it asks for a client certificate.
+    pub client_certificate: ClientCertificate,
+    /// Where a bad one is refused.
+    pub rejection: Rejection,
+}
+
+/// One immutable snapshot of what the data path does.
+pub struct Policy {
+    hosts: HashMap<Box<str>, Arc<Host>>,
+    /// Longest path first.
+    routes: Vec<Route>,
+    pub(super) upstreams: Vec<UpstreamPolicy>,
+    pub(super) owned: OwnedFields,
+    pub(super) headers: Headers,
+    pub(super) timeouts: Timeouts,
+    pub(super) limits: Limits,
+}
+
+/// A host name that the gate answers for.
+pub struct Host {
+    pub(super) name: Box<str>,
+    pub(super) tls: Arc<ServerConfig>,
+    pub(super) client_certificate: ClientCertificate,
+    pub(super) rejection: Rejection,
+    /// Requests by class of status: 0xx (none was sent) to 5xx.
+    pub(super) requests: [IntCounter; 6],
+    pub(super) request_duration: Histogram,
+}
+
+/// A route, with its upstream found.
+pub(super) struct Route {
+    path: Box<str>,
+    hosts: Vec<Box<str>>,
+    pub(super) require: Require,
+    pub(super) upstream: usize,
+}
+
+/// What is known of an upstream on every worker.
+pub(super) struct UpstreamPolicy {
+    pub(super) name: Box<str>,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) identity: bool,
+}
+
+impl Policy {
+    /// Builds the snapshot. A route whose upstream doesn't exist is an error; the configuration's checks name it
+    /// with its place before it comes to this.
+    pub fn build(settings: PolicySettings, metrics: &Metrics) -> Result<Self, String> {
+        let upstreams: Vec<UpstreamPolicy> = settings
+            .upstreams
+            .into_iter()
+            .map(|(name, upstream)| UpstreamPolicy {
+                name: name.into(),
+                identity: upstream.identity.headers == crate::config::IdentityHeaders::Plain,
+                endpoints: upstream.endpoints,
+            })
+            .collect();
+        let mut routes = Vec::new();
+        for route in settings.routes {
+            let upstream = upstreams
+                .iter()
+                .position(|upstream| *upstream.name == *route.upstream.as_str())
+                .ok_or_else(|| format!("no upstream is called `{}`", route.upstream))?;
+            routes.push(Route {
+                path: route.path.as_str().into(),
+                hosts: route.hosts.iter().map(|host| host.as_str().into()).collect(),
+                require: route.require,
+                upstream,
+            });
+        }
+        // A stable sort: between equally long paths, a route that names its hosts goes first.
+        routes.sort_by_key(|route| (std::cmp::Reverse(route.path.len()), route.hosts.is_empty()));
+        let hosts = settings.hosts.into_iter().map(|host| Host::new(host, metrics)).collect::<Vec<_>>();
+        Ok(Self {
+            hosts: hosts.into_iter().map(|host| (host.name.clone(), Arc::new(host))).collect(),
+            routes,
+            upstreams,
+            owned: OwnedFields::new(&settings.headers),
+            headers: settings.headers,
+            timeouts: settings.timeouts,
+            limits: settings.limits,
+        })
+    }
+
+    /// The host of a TLS server name, which must be in lower case.
+    pub(super) fn host(&self, name: &str) -> Option<&Arc<Host>> {
+        self.hosts.get(name)
+    }
+
+    /// The route of a normalised path: the longest that matches.
+    pub(super) fn route(&self, host: &str, path: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| {
+            is_below(path, &route.path)
+                && (route.hosts.is_empty() || route.hosts.iter().any(|name| **name == *host))
+        })
+    }
+}
+
+impl Host {
+    fn new(settings: HostSettings, metrics: &Metrics) -> Self {
+        let name = settings.name.as_str();
+        let requests = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"]
+            .map(|class| metrics.requests.with_label_values(&[name, class]));
+        Self {
+            request_duration: metrics.request_duration.with_label_values(&[name]),
+            requests,
+            name: name.into(),
+            tls: settings.tls,
+            client_certificate: settings.client_certificate,
+            rejection: settings.rejection,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What is remembered of one request until it is over: then it becomes one log line and a few metrics.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::connection::{Connection, Verdict};
+use super::failure::{Failure, Fault};
+use crate::clock;
+use crate::ops::Entry;
+
+/// One request under way. Dropping it is the end of the request, however it came about.
+pub(super) struct Record {
+    connection: Arc<Connection>,
+    verdict: Arc<Verdict>,
+    time: Timestamp,
+    begun: Instant,
+    /// Also what the backend gets.
+    pub(super) request_id: String,
+    protocol: &'static str,
+    /// The method as it was sent.
+    pub(super) method: String,
+    /// The path without the query; normalised once it was understood.
+    pub(super) path: String,
+    /// Index of the upstream.
+    pub(super) upstream: Option<usize>,
+    forwarded: Option<Instant>,
+    first_byte: Option<Instant>,
+    /// Status of the response; 0 until one is sent.
+    pub(super) status: u16,
+    /// Bytes of the request body so far.
+    pub(super) bytes_in: u64,
+    /// Bytes of the response body so far.
+    pub(super) bytes_out: u64,
+    failure: Option<Failure>,
+    complete: bool,
+}
+
+impl Record {
+    /// Begins a record for a request of which nothing is known yet but its connection.
+    pub(super) fn begin(connection: &Arc<Connection>, protocol: &'static str) -> Self {
+        let time = connection.worker.clock.now();
+        Self {
+            verdict: connection.verdict(time),
+            connection: connection.clone(),
+            time,
+            begun: clock::instant(),
+            request_id: connection.worker.request_id(),
+            protocol,
+            method: String::new(),
+            path: String::new(),
+            upstream: None,
+            forwarded: None,
+            first_byte: None,
+            status: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            failure: None,
+            complete: false,
+        }
+    }
+
+    /// What the judge says of the connection, as of this request.
+    pub(super) const fn verdict(&self) -> &Arc<Verdict> {
+        &self.verdict
+    }
+
+    /// The request is on its way to an upstream.
+    pub(super) fn forward(&mut self, upstream: usize) {
+        self.upstream = Some(upstream);
+        self.forwarded = Some(clock::instant());
+    }
+
+    /// The head of the upstream's response is here.
+    pub(super) fn answered(&mut self, status: u16) {
+        self.status = status;
+        self.first_byte = Some(clock::instant());
+    }
+
+    /// It failed. The first failure is the one that counts.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+
+    /// The response was sent to its end.
+    pub(super) const fn complete(&mut self) {
+        self.complete = true;
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let (worker, host) = (&self.connection.worker, &self.connection.host);
+        if !self.complete && self.failure.is_none() {
+            // Nobody polled the response to its end: the client reset the stream or closed the connection.
+            self.failure = Some(Failure::ClientGone);
+        }
+        let duration = clock::instant().saturating_duration_since(self.begun);
+        let class = usize::from(self.status / 100).min(host.requests.len() - 1);
+        host.requests[class].inc();
+        host.request_duration.observe(duration.as_secs_f64());
+        if let Some(failure) = self.failure {
+            worker.metrics.failures.with_label_values(&[failure.code()]).inc();
+        }
+        let upstream = self.upstream.map(|index| &worker.upstreams[index]);
+        let first_byte = self
+            .forwarded
+            .zip(self.first_byte)
+            .map(|(sent, came)| came.saturating_duration_since(sent));
+        if let Some(upstream) = upstream {
+            if let Some(first_byte) = first_byte {
+                upstream.first_byte.observe(first_byte.as_secs_f64());
+            }
+            if let Some(failure) = self.failure.filter(|failure| failure.fault() == Fault::Upstream) {
+                worker.metrics.upstream_failures.with_label_values(&[&upstream.name, failure.code()]).inc();
+            }
+        }
+        worker.access_log.write(&Entry {
+            time: self.time,
+            request_id: &self.request_id,
+            protocol: self.protocol,
+            method: &self.method,
+            path: &self.path,
+            status: self.status,
+            failure: self.failure.map(Failure::code),
+            detail: self.failure.and_then(Failure::detail),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            duration,
+            upstream: upstream.map(|upstream| (&*upstream.name, first_byte)),
+            connection: &self.verdict.log,
+        });
+    }
+}

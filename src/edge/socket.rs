@@ -1,0 +1,71 @@
+//! A client's TCP connection with a budget: how many bytes it may send before its handshake is through.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A TCP stream that stops reading when its budget is spent.
+#[derive(Debug)]
+pub(super) struct Socket {
+    tcp: TcpStream,
+    budget: u64,
+    read: u64,
+}
+
+impl Socket {
+    /// Allows `budget` bytes.
+    pub(super) const fn new(tcp: TcpStream, budget: u64) -> Self {
+        Self { tcp, budget, read: 0 }
+    }
+
+    /// Allows `budget` bytes in all, counted from the first.
+    pub(super) const fn allow(&mut self, budget: u64) {
+        self.budget = budget;
+    }
+
+    /// Whether more was sent than was allowed.
+    pub(super) const fn is_overdrawn(&self) -> bool {
+        self.read > self.budget
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.tcp).poll_read(cx, buffer))?;
+        self.read += (buffer.filled().len() - before) as u64;
+        if self.is_overdrawn() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the handshake is too large")));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

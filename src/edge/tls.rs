@@ -1,0 +1,111 @@
+//! TLS: the server name picks the host, and the host its certificate, its verifier and its tickets.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{Acceptor, NoServerSessionStorage};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::policy::{Host, Policy};
+use super::socket::Socket;
+
+/// A handshake that didn't come to its end.
+#[derive(Debug)]
+pub(super) enum HandshakeFailure {
+    /// No server name, or one that no host has.
+    UnknownServerName,
+    /// More bytes than `limits.client_hello` or `limits.handshake`.
+    TooLarge,
+    /// Not in time.
+    Timeout,
+    /// The client closed the connection.
+    Closed,
+    /// Not TLS, nothing in common, a bad signature, or a certificate refused in the handshake.
+    Tls(String),
+}
+
+impl HandshakeFailure {
+    /// The word for it in metrics.
+    pub(super) const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownServerName => "unknown_server_name",
+            Self::TooLarge => "too_large",
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::Tls(_) => "tls",
+        }
+    }
+}
+
+/// A fatal alert, unrecognized_name (RFC 8446, section 6.2; RFC 6066, section 3), as it stands before any encryption.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// Shakes hands. The caller sets the deadline.
+pub(super) async fn accept(
+    tcp: TcpStream,
+    policy: &Policy,
+) -> Result<(TlsStream<Socket>, Arc<Host>), HandshakeFailure> {
+    let socket = Socket::new(tcp, policy.limits.client_hello.bytes());
+    let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), socket);
+    let mut start = match (&mut acceptor).await {
+        Ok(start) => start,
+        Err(error) => return Err(failure(&error, acceptor.take_io().is_some_and(|io| io.is_overdrawn()))),
+    };
+    let host = start.client_hello().server_name().and_then(|name| policy.host(&name.to_ascii_lowercase()));
+    let Some(host) = host.cloned() else {
+        let _ = start.io.write_all(&UNRECOGNIZED_NAME).await;
+        let _ = start.io.shutdown().await;
+        return Err(HandshakeFailure::UnknownServerName);
+    };
+    start.io.allow(policy.limits.handshake.bytes());
+    match start.into_stream(host.tls.clone()).into_fallible().await {
+        Ok(mut stream) => {
+            stream.get_mut().0.allow(u64::MAX);
+            Ok((stream, host))
+        }
+        Err((error, io)) => Err(failure(&error, io.is_overdrawn())),
+    }
+}
+
+fn failure(error: &io::Error, is_overdrawn: bool) -> HandshakeFailure {
+    if is_overdrawn {
+        return HandshakeFailure::TooLarge;
+    }
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => HandshakeFailure::Tls(error.to_string()),
+        _ => HandshakeFailure::Closed,
+    }
+}
+
+/// The TLS of one host.
+///
+/// Each host has tickets of its own (T1): a session made at one name can't be resumed at another, whatever the two
+/// ask of a client. Sessions live in tickets only; nothing is kept here that a restart could lose or a thread could
+/// fight over. One ticket, not two: browsers ask for one connection and reuse it, and a ticket carries the client's
+/// chain.
+pub fn server_config(
+    key: Arc<CertifiedKey>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+    let verified = match verifier {
+        Some(verifier) => versions.with_client_cert_verifier(verifier),
+        None => versions.with_no_client_auth(),
+    };
+    let mut config = verified.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 1;
+    // Replayed requests would move money twice (T12).
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}

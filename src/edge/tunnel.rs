@@ -1,0 +1,97 @@
+//! A WebSocket after the upstream's 101: bytes both ways, until either side ends, nothing moves for too long, or the
+//! certificate is refused (T3).
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::server::TlsStream;
+
+use super::connection::Connection;
+use super::record::Record;
+use super::socket::Socket;
+use super::timer::Timer;
+use super::upstream::Link;
+use crate::clock;
+
+/// How often a silent tunnel looks whether it may still be open: notAfter passes without anybody saying so.
+const LOOK: Duration = Duration::from_secs(2);
+/// Bytes that may wait in each direction.
+const WINDOW: usize = 16 << 10;
+
+/// Carries bytes until the tunnel ends. `early` is what the client sent behind its request.
+pub(super) async fn run(
+    mut client: TlsStream<Socket>,
+    early: BytesMut,
+    link: Link,
+    connection: &Connection,
+    timer: &Timer,
+    mut record: Record,
+) {
+    let open = connection.worker.metrics.tunnels.clone();
+    open.inc();
+    let Link { io: mut upstream, read, .. } = link;
+    let mut up = Direction { waiting: early, ..Direction::default() };
+    let mut down = Direction { waiting: read, ..Direction::default() };
+    let idle = connection.worker.policy.timeouts.tunnel_idle.get();
+    let mut moved_at = clock::instant();
+    timer.set(LOOK);
+    std::future::poll_fn(|cx| {
+        timer.register(cx);
+        let before = (up.carried, down.carried);
+        let ends = [up.poll(cx, &mut client, &mut upstream), down.poll(cx, &mut upstream, &mut client)];
+        if (up.carried, down.carried) != before {
+            moved_at = clock::instant();
+        }
+        // One closed direction of a WebSocket is a closed WebSocket, once the other's last bytes are through.
+        if ends.iter().any(|end| matches!(end, Poll::Ready(Err(_)))) || (ends[0].is_ready() || ends[1].is_ready()) {
+            return Poll::Ready(());
+        }
+        if timer.is_late() {
+            timer.set(LOOK);
+        }
+        let is_idle = clock::instant().saturating_duration_since(moved_at) > idle;
+        if is_idle || connection.is_refused() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    record.bytes_in = up.carried;
+    record.bytes_out = down.carried;
+    record.complete();
+    timer.set(LOOK);
+    let _ = timer.bound(client.shutdown()).await;
+    open.dec();
+}
+
+#[derive(Default)]
+struct Direction {
+    waiting: BytesMut,
+    carried: u64,
+}
+
+impl Direction {
+    /// Ready when the source has ended and everything is through, or when either side broke.
+    fn poll<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<io::Result<()>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        loop {
+            while !self.waiting.is_empty() {
+                let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.waiting))?;
+                self.carried += written as u64;
+                self.waiting.advance(written);
+            }
+            // Bytes that were written may still wait in TLS's own buffer.
+            if Pin::new(&mut *to).poll_flush(cx)?.is_pending() {
+                return Poll::Pending;
+            }
+            self.waiting.reserve(WINDOW);
+            if ready!(pin!(from.read_buf(&mut self.waiting)).poll(cx))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}

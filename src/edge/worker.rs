@@ -1,0 +1,273 @@
+//! A worker: one thread, one single-threaded runtime, one listening socket of its own for each address. What it
+//! accepts it keeps, and nothing on the way of a request crosses to another core.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::server::TlsStream;
+
+use super::connection::{self, Connection};
+use super::policy::{Host, Policy};
+use super::socket::Socket;
+use super::timer::{TICK, Timer, Timers};
+use super::tls::{self, HandshakeFailure};
+use super::upstream::Upstream;
+use super::{http1, http2};
+use crate::clock::{self, Clock};
+use crate::config::Rejection;
+use crate::ops::{AccessLogBuffer, Metrics};
+use crate::pki::{Judge, Trust};
+
+/// Connections that the kernel may hold before they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// What a worker is made of.
+pub struct WorkerSettings {
+    /// What to do.
+    pub policy: Arc<Policy>,
+    /// Whom to believe.
+    pub trust: Arc<ArcSwap<Trust>>,
+    /// What time it is.
+    pub clock: Clock,
+    /// What to count.
+    pub metrics: Metrics,
+    /// Where to log.
+    pub access_log: AccessLogBuffer,
+    /// Open connections of the whole process.
+    pub connections: Arc<AtomicUsize>,
+    /// A number that no other worker's request IDs begin with.
+    pub id_seed: u64,
+}
+
+/// The phases of the gate's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Accepting and serving.
+    Serving,
+    /// Not accepting; requests in flight may end.
+    Draining,
+    /// Whatever is left is cut off.
+    Stopped,
+}
+
+/// One worker's share of the gate.
+pub struct Worker {
+    pub(super) policy: Arc<Policy>,
+    pub(super) judge: Judge,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+    pub(super) access_log: AccessLogBuffer,
+    pub(super) timers: Arc<Timers>,
+    pub(super) upstreams: Vec<Upstream>,
+    connections: Arc<AtomicUsize>,
+    own_connections: AtomicUsize,
+    phase: watch::Receiver<Phase>,
+    id_seed: u64,
+    next_id: AtomicU64,
+}
+
+impl Worker {
+    /// Builds a worker that goes through the phases of `phase`.
+    pub fn new(settings: WorkerSettings, phase: watch::Receiver<Phase>) -> Arc<Self> {
+        let WorkerSettings { policy, trust, clock, metrics, access_log, connections, id_seed } = settings;
+        let upstreams = policy
+            .upstreams
+            .iter()
+            .map(|upstream| Upstream::new(upstream, &policy.timeouts, &policy.limits, &metrics))
+            .collect();
+        Arc::new(Self {
+            judge: Judge::new(trust),
+            timers: Timers::new(clock::instant()),
+            own_connections: AtomicUsize::new(0),
+            next_id: AtomicU64::new(0),
+            policy,
+            clock,
+            metrics,
+            access_log,
+            upstreams,
+            connections,
+            phase,
+            id_seed,
+        })
+    }
+
+    /// Has every connection look at the trust and the phase again. Called from any thread.
+    pub fn wake_all(&self) {
+        self.timers.wake_all();
+    }
+
+    /// Accepts and serves until the gate is stopped, or drained and empty.
+    pub async fn run(self: Arc<Self>, listeners: Vec<std::net::TcpListener>) {
+        let mut accepting = Vec::new();
+        for listener in listeners {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => accepting.push(tokio::spawn(self.clone().accept(listener))),
+                Err(error) => tracing::error!(%error, "A listening socket can't be used"),
+            }
+        }
+        let mut phase = self.phase.clone();
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => self.tick(),
+                changed = phase.changed() => {
+                    if changed.is_err() || *phase.borrow() == Phase::Stopped {
+                        break;
+                    }
+                    self.wake_all();
+                }
+            }
+            if self.is_draining() && self.own_connections.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+        }
+        for accepting in accepting {
+            accepting.abort();
+        }
+        self.access_log.flush();
+    }
+
+    fn tick(&self) {
+        let now = clock::instant();
+        self.timers.tick(now);
+        self.access_log.flush();
+        for upstream in &self.upstreams {
+            upstream.sweep(now);
+        }
+    }
+
+    /// Whether the gate is on its way out.
+    pub(super) fn is_draining(&self) -> bool {
+        *self.phase.borrow() != Phase::Serving
+    }
+
+    /// A new request's ID: the worker's own number, then a counter. Unique, and nothing to guess with.
+    pub(super) fn request_id(&self) -> String {
+        format!("{:016x}{:016x}", self.id_seed, self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let mut phase = self.phase.clone();
+        while !self.is_draining() {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = phase.changed() => continue,
+            };
+            match accepted {
+                Ok((tcp, peer)) => self.admit(tcp, peer),
+                Err(error) => {
+                    // Out of file descriptors, most likely: let some close before the next try.
+                    tracing::warn!(%error, "A listener can't accept");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        // What the kernel has accepted for us already would be reset by closing the socket: serve it.
+        while let Some(Ok((tcp, peer))) = futures_util::FutureExt::now_or_never(listener.accept()) {
+            self.admit(tcp, peer);
+        }
+    }
+
+    fn admit(self: &Arc<Self>, tcp: TcpStream, peer: SocketAddr) {
+        let most = self.policy.limits.connections.get() as usize;
+        let open = OpenConnection::count(self);
+        if self.connections.load(Ordering::Relaxed) > most {
+            self.metrics.connections_shed.inc();
+            return;
+        }
+        self.metrics.connections_accepted.inc();
+        let worker = self.clone();
+        tokio::spawn(async move {
+            worker.serve(tcp, peer).await;
+            drop(open);
+        });
+    }
+
+    async fn serve(self: &Arc<Self>, tcp: TcpStream, peer: SocketAddr) {
+        let begun = clock::instant();
+        let timer = self.timers.timer();
+        let Some((io, host)) = self.shake_hands(tcp, peer, &timer).await else { return };
+        let session = io.get_ref().1;
+        let resumed = if connection::is_resumed(session) { "yes" } else { "no" };
+        self.metrics.handshakes.with_label_values(&[&host.name, connection::version(session), resumed]).inc();
+        self.metrics.handshake_duration.observe(clock::instant().saturating_duration_since(begun).as_secs_f64());
+        let rejects_in_handshake = host.rejection == Rejection::Handshake;
+        let is_h2 = session.alpn_protocol() == Some(b"h2");
+        let connection = Connection::new(self.clone(), host, peer, session);
+        if rejects_in_handshake && connection.is_refused() {
+            // A resumed handshake shows no certificate to the verifier, so its refusal comes here.
+            tracing::info!(peer = %connection.peer(), "A resumed session was refused");
+            return;
+        }
+        if is_h2 {
+            http2::serve(io, connection, timer).await;
+        } else {
+            http1::serve(io, connection, timer).await;
+        }
+    }
+
+    async fn shake_hands(
+        &self,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        timer: &Timer,
+    ) -> Option<(TlsStream<Socket>, Arc<Host>)> {
+        timer.set(self.policy.timeouts.handshake.get());
+        let shaken = match tcp.set_nodelay(true) {
+            Ok(()) => timer.bound(tls::accept(tcp, &self.policy)).await.unwrap_or(Err(HandshakeFailure::Timeout)),
+            Err(_) => Err(HandshakeFailure::Closed),
+        };
+        shaken
+            .inspect_err(|failure| {
+                self.metrics.handshake_failures.with_label_values(&[failure.code()]).inc();
+                tracing::info!(peer = %peer, cause = failure.code(), ?failure, "A handshake failed");
+            })
+            .ok()
+    }
+}
+
+/// Counts a connection as open until it is dropped.
+struct OpenConnection(Arc<Worker>);
+
+impl OpenConnection {
+    fn count(worker: &Arc<Worker>) -> Self {
+        worker.connections.fetch_add(1, Ordering::Relaxed);
+        worker.own_connections.fetch_add(1, Ordering::Relaxed);
+        worker.metrics.connections.inc();
+        Self(worker.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.own_connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.connections.dec();
+    }
+}
+
+/// Binds `count` sockets to one address; the kernel spreads connections over them.
+pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    let mut address = address;
+    let mut listeners = Vec::new();
+    for _ in 0..count {
+        let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let listener = std::net::TcpListener::from(socket);
+        // Port 0 is settled by the first.
+        address = listener.local_addr()?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}

@@ -1,0 +1,136 @@
+//! Every metric of the gateway, in one table. Names follow Prometheus' conventions: base units, `_total`, labels
+//! whose values are bounded by the configuration or by the code; never a user, a path or an address.
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+
+/// Bounds of the duration histograms, in seconds.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+macro_rules! metrics {
+    ($( $(#[doc = $doc:literal])+ $field:ident: $kind:ident = $name:literal $([$($label:literal),+])?;)+) => {
+        /// The metrics. Cloning is cheap and shares the counters.
+        #[derive(Clone)]
+        pub struct Metrics {
+            registry: Registry,
+            $( $(#[doc = $doc])+ pub $field: $kind, )+
+        }
+
+        impl Metrics {
+            /// Makes and registers them all.
+            pub fn new() -> prometheus::Result<Self> {
+                let registry = Registry::new();
+                $(
+                    let help = concat!($($doc),+).trim();
+                    let $field = <$kind as Make>::make($name, help, &[$($($label),+)?])?;
+                    registry.register(Box::new($field.clone()))?;
+                )+
+                Ok(Self { registry, $($field),+ })
+            }
+        }
+    };
+}
+
+/// Makes a metric of one kind from its name, its help and its labels.
+trait Make: Sized {
+    fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self>;
+}
+
+macro_rules! make {
+    ($($kind:ident: |$name:ident, $help:ident, $labels:ident| $make:expr;)+) => {
+        $(impl Make for $kind {
+            fn make($name: &str, $help: &str, $labels: &[&str]) -> prometheus::Result<Self> {
+                let _ = $labels;
+                $make
+            }
+        })+
+    };
+}
+
+make! {
+    IntCounter: |name, help, labels| Self::new(name, help);
+    IntGauge: |name, help, labels| Self::new(name, help);
+    Gauge: |name, help, labels| Self::new(name, help);
+    IntCounterVec: |name, help, labels| Self::new(Opts::new(name, help), labels);
+    GaugeVec: |name, help, labels| Self::new(Opts::new(name, help), labels);
+    Histogram: |name, help, labels| Self::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()));
+    HistogramVec: |name, help, labels| Self::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels);
+}
+
+metrics! {
+    /// Always 1; the labels say what is running.
+    build_info: GaugeVec = "sekisho_build_info" ["version"];
+    /// When the process began to serve, in seconds since 1970.
+    start_time: Gauge = "sekisho_start_time_seconds";
+    /// Client connections that are open.
+    connections: IntGauge = "sekisho_connections";
+    /// Client connections that were accepted.
+    connections_accepted: IntCounter = "sekisho_connections_accepted_total";
+    /// Client connections that were closed at once, because limits.connections was reached.
+    connections_shed: IntCounter = "sekisho_connections_shed_total";
+    /// TLS handshakes that succeeded, by host, TLS version, and whether they resumed a session.
+    handshakes: IntCounterVec = "sekisho_handshakes_total" ["host", "version", "resumed"];
+    /// TLS handshakes that failed, by cause.
+    handshake_failures: IntCounterVec = "sekisho_handshake_failures_total" ["cause"];
+    /// Time from accept to the end of the TLS handshake, in seconds.
+    handshake_duration: Histogram = "sekisho_handshake_duration_seconds";
+    /// Judgements of client certificates, by host and standing.
+    standings: IntCounterVec = "sekisho_standings_total" ["host", "standing"];
+    /// Requests that were answered, by host and class of status (0xx: none was sent).
+    requests: IntCounterVec = "sekisho_requests_total" ["host", "status"];
+    /// Requests that failed or were refused, by code.
+    failures: IntCounterVec = "sekisho_failures_total" ["code"];
+    /// Time from the head of a request to the end of its response, in seconds, by host.
+    request_duration: HistogramVec = "sekisho_request_duration_seconds" ["host"];
+    /// Time from forwarding a request to the head of its response, in seconds, by upstream.
+    upstream_first_byte: HistogramVec = "sekisho_upstream_first_byte_seconds" ["upstream"];
+    /// Connections to upstreams that were opened, by upstream.
+    upstream_connects: IntCounterVec = "sekisho_upstream_connects_total" ["upstream"];
+    /// Exchanges with upstreams that failed, by upstream and cause.
+    upstream_failures: IntCounterVec = "sekisho_upstream_failures_total" ["upstream", "cause"];
+    /// WebSocket tunnels that are open.
+    tunnels: IntGauge = "sekisho_tunnels";
+    /// notAfter of a host's server certificate, in seconds since 1970.
+    server_certificate_expiry: GaugeVec = "sekisho_server_certificate_expiry_timestamp_seconds" ["host"];
+    /// Generation of the trust that certificates are judged against.
+    trust_generation: IntGauge = "sekisho_trust_generation";
+    /// 1 while the gate drains, else 0.
+    draining: IntGauge = "sekisho_draining";
+    /// Buffers of access log lines that were dropped, because the disk was too slow.
+    access_log_dropped: IntCounter = "sekisho_access_log_dropped_buffers_total";
+}
+
+impl Metrics {
+    /// Adds the kernel's view of this process: CPU seconds, memory, file descriptors, threads.
+    pub fn register_process(&self) -> prometheus::Result<()> {
+        let collector = prometheus::process_collector::ProcessCollector::for_self();
+        self.registry.register(Box::new(collector))
+    }
+
+    /// The text that Prometheus scrapes.
+    pub fn scrape(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| {
+            tracing::error!(%error, "The metrics can't be encoded");
+            String::new()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_help_text_and_our_prefix() {
+        let metrics = Metrics::new().unwrap();
+        metrics.build_info.with_label_values(&["0"]).set(1.0);
+        let text = metrics.scrape();
+        assert!(text.contains("# HELP sekisho_build_info Always 1; the labels say what is running."), "{text}");
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            assert!(line.starts_with("sekisho_"), "{line}");
+        }
+    }
+}

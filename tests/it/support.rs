@@ -1,0 +1,21 @@
+//! What the tests stand on: a CA, a gate, a backend and a client, each real, each on a port of its own.
+
+pub mod backend;
+pub mod client;
+pub mod gate;
+pub mod pki;
+
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true. Nothing waits this long unless it fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds, looking again and again.
+#[expect(clippy::disallowed_methods, reason = "a bound on waiting, not a measurement")]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "never came true: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,229 @@
+//! A client that speaks TLS well and HTTP as badly as a test wants: bytes in, bytes out.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::PATIENCE;
+use super::backend::values;
+use super::pki::{Ca, Credential};
+
+/// Who connects, and how.
+#[derive(Clone)]
+pub struct Client {
+    address: SocketAddr,
+    pub config: ClientConfig,
+    roots: Arc<RootCertStore>,
+}
+
+impl Client {
+    /// A client without a certificate that trusts `ca` and keeps its sessions.
+    pub fn new(address: SocketAddr, ca: &Ca) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(ca.der()).unwrap();
+        let roots = Arc::new(roots);
+        let config = builder(rustls::ALL_VERSIONS).with_root_certificates(roots.clone()).with_no_client_auth();
+        Self { address, config, roots }
+    }
+
+    /// The same with a certificate, and no sessions from before.
+    pub fn with(&self, credential: &Credential) -> Self {
+        self.with_versions(rustls::ALL_VERSIONS, Some(credential))
+    }
+
+    /// The same over these versions of TLS only.
+    pub fn with_versions(
+        &self,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        credential: Option<&Credential>,
+    ) -> Self {
+        let builder = builder(versions).with_root_certificates(self.roots.clone());
+        let mut config = match credential {
+            Some(credential) => {
+                builder.with_client_auth_cert(credential.chain.clone(), credential.key.clone_key()).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.resumption = Resumption::in_memory_sessions(16);
+        Self { address: self.address, config, roots: self.roots.clone() }
+    }
+
+    /// The same with these protocols offered.
+    pub fn offering(mut self, protocols: &[&str]) -> Self {
+        self.config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        self
+    }
+
+    /// Connects and shakes hands with the host `name`.
+    pub fn connect(&self, name: &str) -> io::Result<Connection> {
+        let tcp = TcpStream::connect(self.address)?;
+        tcp.set_read_timeout(Some(PATIENCE))?;
+        tcp.set_nodelay(true)?;
+        let server = ServerName::try_from(name.to_owned()).unwrap();
+        let session = ClientConnection::new(Arc::new(self.config.clone()), server).unwrap();
+        let mut stream = StreamOwned::new(session, tcp);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(Connection { stream, buffer: Vec::new() })
+    }
+
+    /// One `GET` on a connection of its own.
+    pub fn get(&self, name: &str, path: &str) -> Response {
+        self.get_with(name, path, "")
+    }
+
+    /// One `GET` with more header lines, each ending in CRLF.
+    pub fn get_with(&self, name: &str, path: &str, lines: &str) -> Response {
+        let mut connection = self.connect(name).unwrap();
+        connection.send(format!("GET {path} HTTP/1.1\r\nHost: {name}\r\n{lines}\r\n").as_bytes());
+        connection.response().expect("a response")
+    }
+}
+
+fn builder(
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap()
+}
+
+/// An open connection.
+pub struct Connection {
+    pub stream: StreamOwned<ClientConnection, TcpStream>,
+    buffer: Vec<u8>,
+}
+
+/// A response, as it came.
+#[derive(Debug, Clone)]
+pub struct Response {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The values of all fields of this name (in lower case).
+    pub fn values(&self, name: &str) -> Vec<String> {
+        values(&self.head, name)
+    }
+
+    /// The first value of a field.
+    pub fn value(&self, name: &str) -> Option<String> {
+        self.values(name).into_iter().next()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The `code` of a problem document.
+    pub fn code(&self) -> String {
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        problem["code"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Connection {
+    /// Sends bytes as they are. That the gate has hung up by now is for the reading side to find.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
+    }
+
+    /// Reads one response; `None` if the connection ends before its head is complete.
+    pub fn response(&mut self) -> Option<Response> {
+        self.response_to("GET")
+    }
+
+    /// Reads the response to a request of this method.
+    pub fn response_to(&mut self, method: &str) -> Option<Response> {
+        let head = self.read_until(b"\r\n\r\n")?;
+        let head = String::from_utf8(head).unwrap();
+        let status: u16 = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+        let chunked = values(&head, "transfer-encoding").iter().any(|coding| coding == "chunked");
+        let length: Option<usize> = values(&head, "content-length").first().map(|length| length.parse().unwrap());
+        let has_no_body = method == "HEAD" || status < 200 || status == 204 || status == 304;
+        let body = match (has_no_body, chunked, length) {
+            (true, ..) => Vec::new(),
+            (_, true, _) => self.read_chunks()?,
+            (_, _, Some(length)) => self.read_exactly(length)?,
+            _ => self.read_to_end(),
+        };
+        Some(Response { status, head, body })
+    }
+
+    /// Whether the gate has closed the connection, once it has; waits for that.
+    pub fn is_closed(&mut self) -> bool {
+        self.fill().is_none()
+    }
+
+    /// Everything until the end of the connection.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        while self.fill().is_some() {}
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// So many bytes.
+    pub fn read_exactly(&mut self, length: usize) -> Option<Vec<u8>> {
+        while self.buffer.len() < length {
+            self.fill()?;
+        }
+        Some(self.buffer.drain(..length).collect())
+    }
+
+    /// Everything up to and with `mark`.
+    pub fn read_until(&mut self, mark: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            if let Some(at) = self.buffer.windows(mark.len()).position(|window| window == mark) {
+                return Some(self.buffer.drain(..at + mark.len()).collect());
+            }
+            self.fill()?;
+        }
+    }
+
+    fn read_chunks(&mut self) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.read_until(b"\r\n")?;
+            let size = usize::from_str_radix(std::str::from_utf8(&line).unwrap().trim(), 16).unwrap();
+            if size == 0 {
+                // Trailers, if any, stay out of the body.
+                while self.read_until(b"\r\n")? != b"\r\n" {}
+                return Some(body);
+            }
+            body.extend(self.read_exactly(size)?);
+            assert_eq!(self.read_exactly(2)?, b"\r\n");
+        }
+    }
+
+    fn fill(&mut self) -> Option<()> {
+        let mut part = [0; 16 << 10];
+        match self.stream.read(&mut part) {
+            Ok(0) => None,
+            Ok(length) => {
+                self.buffer.extend_from_slice(&part[..length]);
+                Some(())
+            }
+            Err(error) => {
+                assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "nothing came for {PATIENCE:?}");
+                None
+            }
+        }
+    }
+}
+
+/// `GET` over plain HTTP: status and body.
+pub fn plain_get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, text.split_once("\r\n\r\n").unwrap().1.to_owned())
+}

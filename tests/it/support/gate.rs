@@ -1,0 +1,169 @@
+//! A gate in this process: the real composition root over a real folder of files.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use sekisho::app::Gateway;
+use sekisho::clock::Clock;
+use sekisho::config;
+use sekisho::pki::{Trust, TrustSource};
+use tempfile::TempDir;
+
+use super::backend::Backend;
+use super::client::Client;
+use super::pki::{Ca, Credential};
+
+/// Requires a certificate, and says what is wrong on a page.
+pub const CERT: &str = "cert.mihonbank.example";
+/// Asks for no certificate.
+pub const WWW: &str = "www.mihonbank.example";
+/// Asks for one, and takes none as well.
+pub const OPTIONAL: &str = "optional.mihonbank.example";
+/// Requires a certificate, and refuses in the handshake.
+pub const STRICT: &str = "strict.mihonbank.example";
+
+/// A gate that serves, with what it was made from.
+pub struct Gate {
+    gateway: Option<Gateway>,
+    pub ca: Ca,
+    pub folder: TempDir,
+    pub clock: Clock,
+    pub address: SocketAddr,
+    pub ops: SocketAddr,
+}
+
+/// How a gate differs from the usual one.
+#[derive(Default)]
+pub struct Settings<'a> {
+    /// More YAML at the top level: `timeouts`, `limits`, `headers`, …
+    pub yaml: &'a str,
+    /// In the place of the usual routes: `/banking` and `/` on the certificate hosts, `/public` anywhere.
+    pub routes: Option<&'a str>,
+    /// Revoked from the beginning.
+    pub revoked: &'a [&'a Credential],
+    /// The clock; the system's by default.
+    pub clock: Clock,
+}
+
+impl Gate {
+    /// The usual gate before `backend`.
+    pub fn start(backend: &Backend) -> Self {
+        Self::with(backend, Ca::new("Mihon Bank CA-G1"), Settings::default())
+    }
+
+    /// A gate before `backend` that differs by `settings`.
+    pub fn with(backend: &Backend, ca: Ca, settings: Settings<'_>) -> Self {
+        Self::before(&[backend.address], ca, settings)
+    }
+
+    /// A gate before several endpoints.
+    pub fn before(endpoints: &[SocketAddr], ca: Ca, settings: Settings<'_>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let server = ca.server(&[CERT, WWW, OPTIONAL, STRICT]);
+        write("server.pem", &server.pem);
+        write("server.key", &server.key_pem);
+        write("ca.pem", &ca.pem());
+        write("ca.crl", &ca.crl(settings.revoked));
+        write("sekisho.yaml", &yaml(endpoints, &settings));
+        let document = config::load(&folder.path().join("sekisho.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+        let gateway = Gateway::start(&document, settings.clock.clone()).unwrap_or_else(|error| panic!("{error}"));
+        let (address, ops) = (gateway.addresses()[0], gateway.ops_address());
+        Self { gateway: Some(gateway), ca, folder, clock: settings.clock, address, ops }
+    }
+
+    /// A client that knows the gate's CA.
+    pub fn client(&self) -> Client {
+        Client::new(self.address, &self.ca)
+    }
+
+    /// A client with the usual certificate.
+    pub fn tanaka(&self) -> Client {
+        self.client().with(&self.ca.client(super::pki::COMMON_NAME))
+    }
+
+    /// Puts a CRL that names `revoked` in force.
+    pub fn revoke(&self, revoked: &[&Credential]) {
+        std::fs::write(self.folder.path().join("ca.crl"), self.ca.crl(revoked)).unwrap();
+        self.publish(&["ca.pem"]);
+    }
+
+    /// Believes the authorities of these files, and the folder's CRL, from now on.
+    pub fn publish(&self, authorities: &[&str]) {
+        let path = |name: &str| self.folder.path().join(name);
+        let authorities: Vec<_> = authorities.iter().map(|name| path(name)).collect();
+        let crls = [path("ca.crl")];
+        let source = TrustSource {
+            authorities: &authorities,
+            common_name: "(?<contract>[0-9]{14}) (?<user>[0-9A-Za-z]{1,30})",
+            crls: Some(&crls),
+        };
+        let trust = Trust::load(&source, self.clock.now()).unwrap_or_else(|errors| panic!("{errors:?}"));
+        self.gateway.as_ref().unwrap().publish_trust(trust);
+    }
+
+    /// The lines of the access log so far.
+    pub fn access_log(&self) -> Vec<serde_json::Value> {
+        read_log(&self.folder.path().join("access.log"))
+    }
+
+    /// Begins to drain on a thread of its own.
+    pub fn drain(&mut self) -> std::thread::JoinHandle<()> {
+        let gateway = self.gateway.take().unwrap();
+        std::thread::spawn(move || gateway.drain())
+    }
+
+    /// The text of the metrics.
+    pub fn metrics(&self) -> String {
+        super::client::plain_get(self.ops, "/metrics").1
+    }
+
+    /// The value of one metric, labels included in its name as they are printed.
+    pub fn metric(&self, name: &str) -> f64 {
+        self.metrics()
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+            .unwrap_or(0.0)
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if let Some(gateway) = self.gateway.take() {
+            gateway.drain();
+        }
+    }
+}
+
+fn read_log(path: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+fn yaml(endpoints: &[SocketAddr], settings: &Settings<'_>) -> String {
+    let endpoints: Vec<String> = endpoints.iter().map(|address| format!("'{address}'")).collect();
+    let tls = "tls: { certificate: server.pem, key: server.key }";
+    let routes = settings.routes.unwrap_or(
+        "  - { path: /banking, require: certificate, upstream: banking }
+  - { path: /public, require: nothing, upstream: banking }",
+    );
+    format!(
+        "listeners: [{{ bind: '127.0.0.1:0' }}]
+workers: 1
+ops: {{ bind: '127.0.0.1:0' }}
+access_log: access.log
+hosts:
+  {CERT}: {{ {tls}, client_certificate: required }}
+  {WWW}: {{ {tls}, client_certificate: none }}
+  {OPTIONAL}: {{ {tls}, client_certificate: optional }}
+  {STRICT}: {{ {tls}, client_certificate: required, rejection: handshake }}
+trust: {{ authorities: ca.pem, crl: {{ sources: [ca.crl] }} }}
+routes:
+{routes}
+upstreams: {{ banking: {{ endpoints: [{}] }} }}
+{}
+",
+        endpoints.join(", "),
+        settings.yaml
+    )
+}

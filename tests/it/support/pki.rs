@@ -1,0 +1,154 @@
+//! Certificates, made in code.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevokedCertParams,
+    SerialNumber,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use time::{Duration, OffsetDateTime};
+
+/// The bank's CA, or a stranger's.
+pub struct Ca {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate with its key, as a client or a server holds it.
+#[derive(Debug)]
+pub struct Credential {
+    pub chain: Vec<CertificateDer<'static>>,
+    pub key: PrivateKeyDer<'static>,
+    pub serial: Vec<u8>,
+    pub pem: String,
+    pub key_pem: String,
+}
+
+impl Clone for Credential {
+    fn clone(&self) -> Self {
+        Self {
+            chain: self.chain.clone(),
+            key: self.key.clone_key(),
+            serial: self.serial.clone(),
+            pem: self.pem.clone(),
+            key_pem: self.key_pem.clone(),
+        }
+    }
+}
+
+/// `CN = "<contract> <user>"` as the bank issues it.
+pub const COMMON_NAME: &str = "10000000000001 tanaka";
+
+impl Ca {
+    /// A CA of this name.
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "Mihon Bank, Ltd.");
+        params.distinguished_name.push(DnType::OrganizationalUnitName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        (params.not_before, params.not_after) = (now() - Duration::days(400), now() + Duration::days(400));
+        let key = KeyPair::generate().unwrap();
+        Self { issuer: CertifiedIssuer::self_signed(params, key).unwrap() }
+    }
+
+    /// The CA's certificate.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// The CA's certificate.
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.issuer.der().clone()
+    }
+
+    /// What a client certificate of the bank looks like, to be changed at will.
+    pub fn client_params(common_name: &str) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "Mihon Bank, Ltd.");
+        params.distinguished_name.push(DnType::OrganizationalUnitName, "Mihon Bank CA-G1");
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        (params.not_before, params.not_after) = (now() - Duration::days(30), now() + Duration::days(335));
+        params.serial_number = Some(SerialNumber::from(random_serial()));
+        params
+    }
+
+    /// A good client certificate.
+    pub fn client(&self, common_name: &str) -> Credential {
+        self.issue(Self::client_params(common_name))
+    }
+
+    /// A certificate as `params` says, with a new P-256 key.
+    pub fn issue(&self, params: CertificateParams) -> Credential {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Credential {
+            serial: params.serial_number.as_ref().map(|serial| serial.to_bytes()).unwrap_or_default(),
+            pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+            chain: vec![certificate.der().clone()],
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        }
+    }
+
+    /// A certificate over a public key of which nobody here has the private one.
+    pub fn certify(&self, params: &CertificateParams, key: &impl PublicKeyData) -> CertificateDer<'static> {
+        params.signed_by(key, &self.issuer).unwrap().der().clone()
+    }
+
+    /// A server certificate for `names`.
+    pub fn server(&self, names: &[&str]) -> Credential {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        self.issue(params)
+    }
+
+    /// A CRL of today that names `revoked`, good for a month.
+    pub fn crl(&self, revoked: &[&Credential]) -> String {
+        self.crl_until(revoked, now() + Duration::days(30))
+    }
+
+    /// A CRL of yesterday, good until `next_update`.
+    pub fn crl_until(&self, revoked: &[&Credential], next_update: OffsetDateTime) -> String {
+        let params = CertificateRevocationListParams {
+            this_update: now() - Duration::days(1),
+            next_update,
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked
+                .iter()
+                .map(|credential| RevokedCertParams {
+                    serial_number: SerialNumber::from_slice(&credential.serial),
+                    revocation_time: now() - Duration::days(1),
+                    reason_code: None,
+                    invalidity_date: None,
+                })
+                .collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
+    /// The issuer, for tests that need it as it is.
+    pub fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+}
+
+/// The time of day. Certificates are made around it, because gates judge by it unless a test says otherwise.
+pub fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc().replace_nanosecond(0).unwrap()
+}
+
+fn random_serial() -> Vec<u8> {
+    let mut serial = vec![0; 16];
+    getrandom::fill(&mut serial).unwrap();
+    serial[0] = serial[0] & 0x7f | 0x40;
+    serial
+}
