@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One value, or a list of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
     /// One.
@@ -28,9 +31,64 @@ impl<T> OneOrMany<T> {
     }
 }
 
+/// Written out, because serde's `untagged` forgets what was wrong with a value and where.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrManyVisitor(PhantomData))
+    }
+}
+
+struct OneOrManyVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
+    type Value = OneOrMany<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text or a list")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        T::deserialize(text.into_deserializer()).map(OneOrMany::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(items)).map(OneOrMany::Many)
+    }
+}
+
+/// Reads an IP address and a port; for `#[serde(deserialize_with)]`.
+pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "expected an IP address and a port such as `0.0.0.0:443` or `[::]:443`, found `{text}`"
+        ))
+    })
+}
+
 /// Implements the passage to and from YAML by way of text, and the schema that says so.
 macro_rules! text_value {
-    ($name:ident, $pattern:expr, $description:expr) => {
+    ($name:ident, $expected:expr, $pattern:expr, $description:expr) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$name, E> {
+                        $name::parse(text).map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
+            }
+        }
+
         impl TryFrom<String> for $name {
             type Error = String;
 
@@ -58,8 +116,8 @@ macro_rules! text_value {
 }
 
 /// A span of time: a whole number and a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct Period(Duration);
 
 impl Period {
@@ -102,11 +160,16 @@ impl fmt::Display for Period {
     }
 }
 
-text_value!(Period, "^[0-9]+(ms|s|m|h)$", "A whole number and a unit: `500ms`, `10s`, `5m`, `1h`.");
+text_value!(
+    Period,
+    "a time such as `500ms`, `10s`, `5m` or `1h`",
+    "^[0-9]+(ms|s|m|h)$",
+    "A whole number and a unit: `500ms`, `10s`, `5m`, `1h`."
+);
 
 /// A number of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "SizeText", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct Size(u64);
 
 impl Size {
@@ -121,7 +184,8 @@ impl Size {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let expected = || format!("expected a size such as `512`, `16KiB`, `1MiB` or `10GiB`, found `{text}`");
+        let expected =
+            || format!("expected a size such as `512`, `16KiB`, `1MiB` or `10GiB`, found `{text}`");
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let number: u64 = text[..digits].parse().map_err(|_| expected())?;
         let bytes = match &text[digits..] {
@@ -138,22 +202,28 @@ impl Size {
     }
 }
 
-/// A size is a number or a text with a unit.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a size such as `512`, `16KiB`, `1MiB` or `10GiB`")]
-enum SizeText {
-    Number(u64),
-    Text(String),
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SizeVisitor)
+    }
 }
 
-impl TryFrom<SizeText> for Size {
-    type Error = String;
+/// A size is a number, or a text with a unit.
+struct SizeVisitor;
 
-    fn try_from(text: SizeText) -> Result<Self, String> {
-        match text {
-            SizeText::Number(number) => Self::parse(&number.to_string()),
-            SizeText::Text(text) => Self::parse(&text),
-        }
+impl Visitor<'_> for SizeVisitor {
+    type Value = Size;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a size such as `512`, `16KiB`, `1MiB` or `10GiB`")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Size, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
+        Size::parse(text).map_err(E::custom)
     }
 }
 
@@ -191,8 +261,8 @@ impl JsonSchema for Size {
 }
 
 /// A host name as in TLS's server name: lower case, without port or trailing dot.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct HostName(String);
 
 impl HostName {
@@ -227,13 +297,14 @@ impl fmt::Display for HostName {
 
 text_value!(
     HostName,
+    "a host name in lower case, without port or trailing dot, such as `www.mihonbank.example`",
     "^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
     "A host name in lower case, without port or trailing dot."
 );
 
 /// The name of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct UpstreamName(String);
 
 impl UpstreamName {
@@ -258,11 +329,16 @@ impl fmt::Display for UpstreamName {
     }
 }
 
-text_value!(UpstreamName, "^[0-9A-Za-z_-]{1,63}$", "A name of letters, digits, `-` and `_`.");
+text_value!(
+    UpstreamName,
+    "a name of letters, digits, `-` and `_`",
+    "^[0-9A-Za-z_-]{1,63}$",
+    "A name of letters, digits, `-` and `_`."
+);
 
 /// The path of a route: absolute, normalised, without a trailing slash unless it is `/` itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct PathPrefix(String);
 
 impl PathPrefix {
@@ -294,11 +370,16 @@ impl fmt::Display for PathPrefix {
     }
 }
 
-text_value!(PathPrefix, "^/([^/]+(/[^/]+)*)?$", "A path such as `/banking`, without a trailing slash.");
+text_value!(
+    PathPrefix,
+    "a path such as `/banking`",
+    "^/([^/]+(/[^/]+)*)?$",
+    "A path such as `/banking`, without a trailing slash."
+);
 
 /// The name of a header field (RFC 9110, section 5.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct FieldName(String);
 
 impl FieldName {
@@ -328,11 +409,16 @@ impl fmt::Display for FieldName {
     }
 }
 
-text_value!(FieldName, "^[0-9A-Za-z-]{1,64}$", "A header field name of letters, digits and `-`.");
+text_value!(
+    FieldName,
+    "a header field name of letters, digits and `-`",
+    "^[0-9A-Za-z-]{1,64}$",
+    "A header field name of letters, digits and `-`."
+);
 
 /// The address of a backend: an IP address or a host name, and a port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct Endpoint(String);
 
 impl Endpoint {
@@ -348,7 +434,9 @@ impl Endpoint {
         if by_name || text.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!("expected an address such as `10.0.1.11:8080` or `app.internal:8080`, found `{text}`"))
+            Err(format!(
+                "expected an address such as `10.0.1.11:8080` or `app.internal:8080`, found `{text}`"
+            ))
         }
     }
 }
@@ -359,11 +447,16 @@ impl fmt::Display for Endpoint {
     }
 }
 
-text_value!(Endpoint, "^.+:[0-9]+$", "An address such as `10.0.1.11:8080` or `app.internal:8080`.");
+text_value!(
+    Endpoint,
+    "an address such as `10.0.1.11:8080` or `app.internal:8080`",
+    "^.+:[0-9]+$",
+    "An address such as `10.0.1.11:8080` or `app.internal:8080`."
+);
 
 /// The form of a certificate's common name, with the named groups `contract` and `user`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct CommonNamePattern(String);
 
 impl CommonNamePattern {
@@ -373,7 +466,12 @@ impl CommonNamePattern {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let regex = regex::Regex::new(text).map_err(|error| format!("not a regular expression: {error}"))?;
+        let regex = regex::Regex::new(text).map_err(|error| {
+            // The crate draws the pattern over several lines; the reason is the last.
+            let drawn = error.to_string();
+            let reason = drawn.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("not a regular expression: {reason}, in `{text}`")
+        })?;
         for group in ["contract", "user"] {
             if !regex.capture_names().flatten().any(|name| name == group) {
                 return Err(format!("the pattern has no group `(?<{group}>…)`"));
@@ -397,6 +495,7 @@ impl fmt::Display for CommonNamePattern {
 
 text_value!(
     CommonNamePattern,
+    "a regular expression with the groups `contract` and `user`",
     ".",
     "Regular expression for the whole common name, with the named groups `contract` and `user`."
 );
