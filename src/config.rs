@@ -3,6 +3,19 @@
 //! What lives here is what was *typed*. Turning it into what was *meant* (reading the files that it names,
 //! matching keys with certificates, building the parts) is `app`'s.
 
+mod check;
+mod load;
+mod paths;
+mod problem;
+mod reference;
+mod scalar;
+mod schema;
+mod snippet;
+mod source;
+mod suggest;
+mod tree;
+mod typed;
+
 mod headers;
 mod host;
 mod limits;
@@ -15,6 +28,9 @@ mod trust;
 mod upstream;
 mod values;
 
+#[cfg(test)]
+mod testing;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -24,13 +40,20 @@ pub use headers::Headers;
 pub use host::{ClientCertificate, Host, Rejection, ServerCertificate};
 pub use limits::Limits;
 pub use listener::{Listener, Workers};
+pub use load::{Document, load, parse};
 pub use log::AccessLog;
 pub use ops::Ops;
+pub use problem::{Problem, Problems};
+pub use reference::reference;
 pub use route::{Require, Route};
+pub use schema::{schema, schema_text};
+pub use source::Source;
 pub use timeouts::Timeouts;
 pub use trust::{Crl, Trust};
 pub use upstream::{IdentityHeaders, Upstream, UpstreamIdentity};
-pub use values::{CommonNamePattern, Endpoint, FieldName, HostName, OneOrMany, PathPrefix, Period, Size, UpstreamName};
+pub use values::{
+    CommonNamePattern, Endpoint, FieldName, HostName, OneOrMany, PathPrefix, Period, Size, UpstreamName,
+};
 
 /// The whole file.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -40,8 +63,10 @@ pub struct Config {
     #[serde(default)]
     pub workers: Workers,
     /// Where the gate listens.
+    #[serde(default)]
     pub listeners: Vec<Listener>,
     /// The host names that are served, by TLS server name.
+    #[serde(default)]
     pub hosts: BTreeMap<HostName, Host>,
     /// Whose client certificates are believed, and how their subject is read. Needed as soon as a host asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,13 +80,13 @@ pub struct Config {
     /// Names of the header fields that carry the identity.
     #[serde(default)]
     pub headers: Headers,
-    /// Deadlines.
+    /// Every deadline of the data path.
     #[serde(default)]
     pub timeouts: Timeouts,
-    /// Caps.
+    /// Every cap of the data path.
     #[serde(default)]
     pub limits: Limits,
-    /// Where the access log goes.
+    /// Where the access log goes, one JSON line per request: `stdout`, `off`, or the path of a file with a `/` or a `.` in it.
     #[serde(default)]
     pub access_log: AccessLog,
     /// The listener for operators: metrics and health.

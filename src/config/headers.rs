@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FieldName;
 
-/// Names of the header fields that the gate owns: it sets or removes them on every request, whatever a client sent.
+/// The gate owns these header fields: it sets or removes them on every request, whatever a client sent.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Headers {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Size;
 
-/// Caps. Sizes as `512`, `16KiB`, `1MiB`, `10GiB`.
+/// Sizes are written as `512`, `16KiB`, `1MiB`, `10GiB`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {

@@ -1,21 +1,26 @@
 //! `listeners` and `workers`: where and on how many threads the gate serves.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::values::socket_address;
 
 /// One listening socket.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
-    /// IP address and port, for example `0.0.0.0:443` or `[::]:443`. Port 0 takes a free one.
+    /// IP address and port: `0.0.0.0:443`, or in quotes `"[::]:443"`. Port 0 takes a free one.
+    #[serde(deserialize_with = "socket_address")]
     pub bind: SocketAddr,
 }
 
 /// Threads of the data path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Workers {
     /// One per core that the process may use.
@@ -24,4 +29,33 @@ pub enum Workers {
     /// So many.
     #[serde(untagged)]
     Count(NonZeroUsize),
+}
+
+/// Written out, because serde's `untagged` forgets what was wrong.
+impl<'de> Deserialize<'de> for Workers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WorkersVisitor)
+    }
+}
+
+struct WorkersVisitor;
+
+impl Visitor<'_> for WorkersVisitor {
+    type Value = Workers;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`auto` or a whole number from 1")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Workers, E> {
+        match text {
+            "auto" => Ok(Workers::Auto),
+            other => Err(E::invalid_value(Unexpected::Str(other), &self)),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Workers, E> {
+        let count = usize::try_from(number).ok().and_then(NonZeroUsize::new);
+        count.map(Workers::Count).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
 }

@@ -5,11 +5,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::values::socket_address;
+
 /// Where `/metrics`, `/livez` and `/readyz` are served, in plain HTTP: keep it off public networks.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ops {
     /// IP address and port.
+    #[serde(deserialize_with = "socket_address")]
     pub bind: SocketAddr,
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Period;
 
-/// Deadlines, as `500ms`, `10s`, `5m` or `1h`. Each is checked at least four times a second.
+/// Times are written as `500ms`, `10s`, `5m` or `1h`. Each deadline is checked at least four times a second.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {

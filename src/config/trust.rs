@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CommonNamePattern, OneOrMany};
 
-/// Authorities, the form of the common name, revocation.
+/// A certificate is good if it leads to an authority, its name has the right form, and it isn't revoked.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Trust {

@@ -1,0 +1,78 @@
+//! `check`: says whether a configuration is good, and every mistake if it isn't. Changes nothing.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{self, Config, Document, Problems};
+
+/// sysexits.h: something was found in an unconfigured or misconfigured state.
+const EX_CONFIG: u8 = 78;
+
+/// Check the configuration without starting anything.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print the configuration with every default filled in and every path absolute.
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// Runs the command: 0 and "ok" if the file is good, else 78 and all mistakes on stderr.
+pub fn run(args: &Args) -> ExitCode {
+    let answer = match config::load(&args.config).and_then(meaning) {
+        Ok(document) if args.print => effective(&document.config),
+        Ok(_) => Ok(format!("{}: ok\n", args.config.display())),
+        Err(problems) => Err(problems.to_string()),
+    };
+    let written = match &answer {
+        Ok(text) => io::stdout().write_all(text.as_bytes()),
+        Err(text) => writeln!(io::stderr(), "{text}"),
+    };
+    match (answer, written) {
+        (Ok(_), Ok(())) => ExitCode::SUCCESS,
+        (Ok(_), Err(_)) => ExitCode::FAILURE,
+        (Err(_), _) => ExitCode::from(EX_CONFIG),
+    }
+}
+
+/// What the file means, beyond its form: whether the files that it names are there and fit. `app`'s check goes here.
+fn meaning(document: Document) -> Result<Document, Problems> {
+    Ok(document)
+}
+
+/// The configuration as YAML that loads again.
+fn effective(config: &Config) -> Result<String, String> {
+    serde_saphyr::to_string(config).map_err(|error| format!("the configuration can't be printed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_is_printed_loads_again_and_means_the_same() {
+        let example = include_str!("../../config/sekisho.yaml");
+        let load = |text: &str| match config::parse(Path::new("/etc/sekisho/sekisho.yaml"), text) {
+            Ok(document) => document.config,
+            Err(problems) => panic!("{text}\n{problems}"),
+        };
+        let odd = "listeners: [{ bind: '[::]:0' }]\nhosts: {}\nworkers: 3\naccess_log: off\nlimits: { body: 1500 }\n"
+            .replace("{}", "{ '1e3.example': { tls: { certificate: ' a#: ', key: 'null' }, client_certificate: none } }");
+        for text in [example, &odd] {
+            let printed = effective(&load(text)).unwrap();
+            assert_eq!(effective(&load(&printed)).unwrap(), printed);
+        }
+        let printed = effective(&load(&odd)).unwrap();
+        assert!(
+            printed.contains("certificate: '/etc/sekisho/ a#: '")
+                || printed.contains("certificate: \"/etc/sekisho/ a#: \""),
+            "{printed}"
+        );
+        assert!(printed.contains("body: '1500'") || printed.contains("body: \"1500\""), "{printed}");
+    }
+}

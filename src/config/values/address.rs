@@ -1,0 +1,90 @@
+//! Addresses: where the gate listens, and where the backends do.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::HostName;
+
+/// Reads an IP address and a port; for `#[serde(deserialize_with)]`.
+pub(in crate::config) fn socket_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "expected an IP address and a port such as `0.0.0.0:443` or `[::]:443`, found `{text}`"
+        ))
+    })
+}
+
+/// The address of a backend: an IP address or a host name, and a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
+pub struct Endpoint(String);
+
+impl Endpoint {
+    /// `host:port`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let by_name = text.rsplit_once(':').is_some_and(|(host, port)| {
+            HostName::try_from(host.to_owned()).is_ok()
+                && !port.starts_with('+')
+                && port.parse::<u16>().is_ok_and(|port| port != 0)
+        });
+        if by_name || text.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!(
+                "expected an address such as `10.0.1.11:8080` or `app.internal:8080`, found `{text}`"
+            ))
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text_value!(
+    Endpoint,
+    "an address such as `10.0.1.11:8080` or `app.internal:8080`",
+    "^.+:[0-9]+$",
+    "An address such as `10.0.1.11:8080` or `app.internal:8080`."
+);
+
+#[cfg(test)]
+mod tests {
+    use super::Endpoint;
+
+    #[test]
+    fn an_endpoint_has_a_host_and_a_port() {
+        for good in ["10.0.1.11:8080", "[::1]:80", "app.internal:8080", "localhost:1"] {
+            assert!(Endpoint::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "app",
+            "app:",
+            ":80",
+            "app:0",
+            "app:+80",
+            "app:65536",
+            "::1:80",
+            "10.0.0.1",
+            "http://app:80",
+            "App:80",
+        ] {
+            assert!(Endpoint::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

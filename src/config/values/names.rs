@@ -1,0 +1,166 @@
+//! Names of hosts, of upstreams and of header fields.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A host name as in TLS's server name: lower case, without port or trailing dot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
+pub struct HostName(String);
+
+impl HostName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if text.len() <= 253 && text.split('.').all(label) && !all_digits(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!(
+                "expected a host name in lower case, without port or trailing dot, such as `www.mihonbank.example`, found `{text}`"
+            ))
+        }
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text_value!(
+    HostName,
+    "a host name in lower case, without port or trailing dot, such as `www.mihonbank.example`",
+    "^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
+    "A host name in lower case, without port or trailing dot."
+);
+
+/// The name of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
+pub struct UpstreamName(String);
+
+impl UpstreamName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let fits = (1..=63).contains(&text.len());
+        if fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("expected a name of letters, digits, `-` and `_`, found `{text}`"))
+        }
+    }
+}
+
+impl fmt::Display for UpstreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text_value!(
+    UpstreamName,
+    "a name of letters, digits, `-` and `_`",
+    "^[0-9A-Za-z_-]{1,63}$",
+    "A name of letters, digits, `-` and `_`."
+);
+
+/// The name of a header field (RFC 9110, section 5.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct FieldName(String);
+
+impl FieldName {
+    /// The name, in the case that it was written in.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A name of our own.
+    pub(crate) fn known(name: &'static str) -> Self {
+        Self(name.to_owned())
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let fits = (1..=64).contains(&text.len());
+        if fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("expected a header field name of letters, digits and `-`, found `{text}`"))
+        }
+    }
+}
+
+impl fmt::Display for FieldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text_value!(
+    FieldName,
+    "a header field name of letters, digits and `-`",
+    "^[0-9A-Za-z-]{1,64}$",
+    "A header field name of letters, digits and `-`."
+);
+
+#[cfg(test)]
+mod tests {
+    use super::{FieldName, HostName, UpstreamName};
+
+    #[test]
+    fn a_host_name_is_what_tls_would_name() {
+        let longest = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "a".repeat(61));
+        for good in ["www.mihonbank.example", "localhost", "1e3.example", "xn--l8j0c.example", &longest] {
+            assert!(HostName::parse(good).is_ok(), "{good}");
+        }
+        let longer = format!("a{longest}");
+        for bad in [
+            "",
+            "WWW.example",
+            "a.",
+            ".a",
+            "a..b",
+            "-a",
+            "a-",
+            "a:443",
+            "10.0.0.1",
+            "a_b",
+            "銀行",
+            "*.a",
+            &longer,
+        ] {
+            assert!(HostName::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_of_upstreams_and_fields_are_plain() {
+        assert!(UpstreamName::parse("banking_2-b").is_ok());
+        assert!(FieldName::parse("X-Contract-Id").is_ok());
+        for bad in ["", "a b", "a/b", "é", &"a".repeat(65)] {
+            assert!(UpstreamName::parse(bad).is_err(), "{bad}");
+            assert!(FieldName::parse(bad).is_err(), "{bad}");
+        }
+        // Some backends read `_` as `-`: a client could send what the gate doesn't remove.
+        assert!(FieldName::parse("X_Contract_Id").is_err());
+    }
+}
