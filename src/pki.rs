@@ -1,1 +1,3 @@
-//! (to come)
+//! Certificates. (The other rooms of this house are to come.)
+
+pub mod development;
