@@ -70,3 +70,22 @@ pub struct Config {
     #[serde(default)]
     pub ops: Ops,
 }
+
+/// A stand-in for the document that the reader makes.
+pub struct Document(pub Config);
+
+/// A stand-in for what the reader finds.
+#[derive(Debug)]
+pub struct Problems(String);
+
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A stand-in for the reader.
+pub fn load(path: &std::path::Path) -> Result<Document, Problems> {
+    let text = std::fs::read_to_string(path).map_err(|error| Problems(error.to_string()))?;
+    serde_saphyr::from_str(&text).map(Document).map_err(|error| Problems(error.to_string()))
+}
