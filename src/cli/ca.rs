@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
-use super::failure::{CANNOT_CREATE, DATA, Failure, IO, USAGE, print};
+use super::failure::{CANNOT_CREATE, DATA, Failure, NO_INPUT, USAGE, print};
 use crate::clock::Clock;
 use crate::domain::Identity;
 use crate::pki::development::{
@@ -21,18 +21,22 @@ use arguments::{Client, Command, Init, Revoke, Server};
 
 /// Runs the command and says what it made.
 pub fn run(arguments: &Arguments, clock: &Clock) -> ExitCode {
-    let (dir, now) = (arguments.dir.as_path(), clock.now());
-    let done = match &arguments.command {
+    match perform(arguments, clock.now()).and_then(|text| print(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report("ca"),
+    }
+}
+
+/// The command itself: what there is to say of it, or why it failed.
+fn perform(arguments: &Arguments, now: Timestamp) -> Result<String, Failure> {
+    let dir = arguments.dir.as_path();
+    match &arguments.command {
         Command::Init(options) => init(dir, options, now),
         Command::Server(options) => server(dir, options, now),
         Command::Client(options) => client(dir, options, now),
         Command::Revoke(options) => revoke(dir, options, now),
         Command::Crl { days } => crl(dir, *days, now),
         Command::List => list(dir).map_err(missing).map(|issued| table(&issued, now)),
-    };
-    match done.and_then(|text| print(&text)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report("ca"),
     }
 }
 
@@ -102,8 +106,9 @@ fn given_password(options: &Client) -> Result<Option<Password>, Failure> {
     let text = match (&options.password, &options.password_file) {
         (Some(text), _) => text.clone(),
         (None, Some(path)) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Failure::new(IO, format!("cannot read {}: {error}", path.display())))?;
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Failure::new(NO_INPUT, format!("cannot read {}: {error}", path.display()))
+            })?;
             // Editors end a file with a line break that nobody means.
             text.strip_suffix('\n').map_or(text.as_str(), |line| line.trim_end_matches('\r')).to_owned()
         }

@@ -25,8 +25,8 @@ pub(super) const CONFIG: u8 = 78;
 /// Why a command ended early.
 #[derive(Debug)]
 pub(super) struct Failure {
-    code: u8,
-    message: String,
+    pub(super) code: u8,
+    pub(super) message: String,
 }
 
 impl Failure {
@@ -56,12 +56,24 @@ impl From<Error> for Failure {
             Error::Missing(_) => NO_INPUT,
             Error::Broken { .. } | Error::Ended(_) | Error::NotIssued(_) => DATA,
             Error::Invalid(_) => USAGE,
-            Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => NO_INPUT,
+            Error::Io { doing: "read", source, .. } if source.kind() == ErrorKind::NotFound => NO_INPUT,
+            Error::Io { doing: "write" | "lock", source, .. } if forbids(source.kind()) => CANNOT_CREATE,
             Error::Io { .. } => IO,
             Error::Crypto(_) => SOFTWARE,
         };
         Self::new(code, error.to_string())
     }
+}
+
+/// Whether no file can be made there, however often it is tried.
+const fn forbids(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::PermissionDenied
+            | ErrorKind::NotADirectory
+            | ErrorKind::IsADirectory
+            | ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 /// Prints and flushes. A reader that has heard enough (`| head`) is no failure.
