@@ -29,7 +29,7 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 pub struct Gateway {
     addresses: Vec<SocketAddr>,
     ops_address: SocketAddr,
-    trust: Arc<ArcSwap<Trust>>,
+    trust: Option<Arc<ArcSwap<Trust>>>,
     metrics: Metrics,
     readiness: Readiness,
     phase: watch::Sender<Phase>,
@@ -77,9 +77,11 @@ impl Gateway {
         let Plan { hosts, trust } = plan(document, clock.now()).map_err(StartError::Config)?;
         let config = &document.config;
         let metrics = metrics(&clock).map_err(system)?;
-        let trust = Arc::new(ArcSwap::from_pointee(trust));
-        metrics.trust_generation.set(trust.load().generation().try_into().unwrap_or(i64::MAX));
-        let policy = plan::policy(config, hosts, &trust, &clock, &metrics).map_err(StartError::System)?;
+        let trust = trust.map(|trust| Arc::new(ArcSwap::from_pointee(trust)));
+        if let Some(trust) = &trust {
+            count_generation(&metrics, &trust.load());
+        }
+        let policy = plan::policy(config, hosts, trust.as_ref(), &clock, &metrics).map_err(StartError::System)?;
 
         let count = worker_count(config.workers);
         let mut addresses = Vec::new();
@@ -147,11 +149,13 @@ impl Gateway {
     }
 
     /// Has certificates judged against `trust` from now on: the next request of every connection is, and
-    /// connections whose certificate it refuses are closed.
+    /// connections whose certificate it refuses are closed. Without effect where no host asks for a certificate.
     pub fn publish_trust(&self, trust: Trust) {
-        self.metrics.trust_generation.set(trust.generation().try_into().unwrap_or(i64::MAX));
-        self.trust.store(Arc::new(trust));
-        self.workers.iter().for_each(|worker| worker.wake_all());
+        if let Some(current) = &self.trust {
+            count_generation(&self.metrics, &trust);
+            current.store(Arc::new(trust));
+            self.workers.iter().for_each(|worker| worker.wake_all());
+        }
     }
 
     /// Opens the access log's file anew, after it was rotated.
@@ -185,6 +189,10 @@ fn metrics(clock: &Clock) -> prometheus::Result<Metrics> {
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
     metrics.start_time.set(clock.now().as_second() as f64);
     Ok(metrics)
+}
+
+fn count_generation(metrics: &Metrics, trust: &Trust) {
+    metrics.trust_generation.set(trust.generation().try_into().unwrap_or(i64::MAX));
 }
 
 fn worker_count(workers: Workers) -> usize {

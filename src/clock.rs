@@ -1,4 +1,4 @@
-//! The only reader of the time. Everything else is handed a [`Clock`], or `now` itself.
+//! The only reader of the time. Everything else is handed a `Clock`, or `now` itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

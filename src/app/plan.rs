@@ -16,7 +16,8 @@ use crate::pki::{self, ClientCertificates, ServerKey, ServerKeyPart, Trust, Trus
 /// What the configuration means, with every file read.
 pub struct Plan {
     pub(super) hosts: Vec<(HostName, Host, ServerKey)>,
-    pub(super) trust: Trust,
+    /// `None` if no host asks for a certificate.
+    pub(super) trust: Option<Trust>,
 }
 
 /// Reads and checks all that `document` names. Starts nothing.
@@ -38,19 +39,11 @@ pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
             }
         }
     }
-    let trust = match trust(config, now) {
-        Ok(trust) => Some(trust),
-        Err(errors) => {
-            for (pointer, message) in errors {
-                problems.push(source.problem(&pointer, message));
-            }
-            None
-        }
-    };
-    match trust {
-        Some(trust) => problems.into_result(Plan { hosts, trust }),
-        None => Err(problems),
-    }
+    let trust = trust(config, now).unwrap_or_else(|errors| {
+        problems.extend(errors.into_iter().map(|(pointer, message)| source.problem(&pointer, message)));
+        None
+    });
+    problems.into_result(Plan { hosts, trust })
 }
 
 fn server_key(name: &HostName, host: &Host) -> Result<ServerKey, (&'static str, String)> {
@@ -68,16 +61,14 @@ fn server_key(name: &HostName, host: &Host) -> Result<ServerKey, (&'static str, 
     }
 }
 
-fn trust(config: &Config, now: Timestamp) -> Result<Trust, Vec<(String, String)>> {
-    let Some(trust) = &config.trust else {
-        return Ok(Trust::nobody());
-    };
+fn trust(config: &Config, now: Timestamp) -> Result<Option<Trust>, Vec<(String, String)>> {
+    let Some(trust) = &config.trust else { return Ok(None) };
     let source = TrustSource {
         authorities: trust.authorities.as_slice(),
         common_name: trust.common_name.as_str(),
         crls: trust.crl.as_ref().map(|crl| crl.sources.as_slice()),
     };
-    Trust::load(&source, now).map_err(|errors| {
+    Trust::load(&source, now).map(Some).map_err(|errors| {
         errors
             .into_iter()
             .map(|error| {
@@ -96,7 +87,7 @@ fn trust(config: &Config, now: Timestamp) -> Result<Trust, Vec<(String, String)>
 pub(super) fn policy(
     config: &Config,
     hosts: Vec<(HostName, Host, ServerKey)>,
-    trust: &Arc<ArcSwap<Trust>>,
+    trust: Option<&Arc<ArcSwap<Trust>>>,
     clock: &Clock,
     metrics: &Metrics,
 ) -> Result<Arc<Policy>, String> {
@@ -126,7 +117,11 @@ pub(super) fn policy(
     Policy::build(settings, metrics).map(Arc::new)
 }
 
-fn verifier(host: &Host, trust: &Arc<ArcSwap<Trust>>, clock: &Clock) -> Option<Arc<dyn ClientCertVerifier>> {
+fn verifier(
+    host: &Host,
+    trust: Option<&Arc<ArcSwap<Trust>>>,
+    clock: &Clock,
+) -> Option<Arc<dyn ClientCertVerifier>> {
     let in_handshake = host.rejection == Rejection::Handshake;
     let mandatory = match host.client_certificate {
         ClientCertificate::None => return None,
@@ -135,6 +130,8 @@ fn verifier(host: &Host, trust: &Arc<ArcSwap<Trust>>, clock: &Clock) -> Option<A
         ClientCertificate::Required => in_handshake,
     };
     let provider = rustls::crypto::aws_lc_rs::default_provider();
+    // The configuration's checks demand a trust wherever a host asks for a certificate.
+    let trust = trust?.clone();
     let judges = in_handshake.then(|| clock.clone());
-    Some(Arc::new(ClientCertificates::new(&provider, trust.clone(), mandatory, judges)))
+    Some(Arc::new(ClientCertificates::new(&provider, trust, mandatory, judges)))
 }

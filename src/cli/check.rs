@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::app;
+use crate::clock::Clock;
 use crate::config::{self, Config, Document, Problems};
 
 /// sysexits.h: something was found in an unconfigured or misconfigured state.
@@ -38,8 +40,9 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// What the file means, beyond its form: whether the files that it names are there and fit. `app`'s check goes here.
+/// What the file means, beyond its form: whether the files that it names are there and fit.
 fn meaning(document: Document) -> Result<Document, Problems> {
+    app::plan(&document, Clock::System.now())?;
     Ok(document)
 }
 

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::failure::{CANNOT_CREATE, CONFIG, Failure, SOFTWARE, UNAVAILABLE, print};
 use super::logging;
@@ -24,24 +25,30 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, clock: &Clock) -> ExitCode {
-    logging::start();
-    raise_file_limit();
-    let document = match config::load(&arguments.config) {
-        Ok(document) => document,
-        Err(problems) => return Failure::new(CONFIG, format!("\n{problems}")).report("serve"),
-    };
-    let gateway = match Gateway::start(&document, clock.clone()) {
-        Ok(gateway) => gateway,
-        Err(error) => return failure(&error).report("serve"),
-    };
+    match serve(arguments, clock) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report("serve"),
+    }
+}
+
+fn serve(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
+    prepare_process();
+    let signals = Signals::install()?;
+    let document = config::load(&arguments.config).map_err(|problems| failure(&StartError::Config(problems)))?;
+    let gateway = Gateway::start(&document, clock.clone()).map_err(|error| failure(&error))?;
     for address in gateway.addresses() {
         tracing::info!(%address, "Listening");
     }
     tracing::info!(address = %gateway.ops_address(), "Listening for operators");
-    if let Err(failure) = print("ready\n") {
-        return failure.report("serve");
-    }
-    run_until_signal(gateway)
+    print("ready\n")?;
+    signals.run(gateway);
+    Ok(())
+}
+
+/// What every command that serves does first.
+pub(super) fn prepare_process() {
+    logging::start();
+    raise_file_limit();
 }
 
 /// The failure of a gateway that didn't start.
@@ -54,30 +61,45 @@ pub(super) fn failure(error: &StartError) -> Failure {
     }
 }
 
-/// Blocks until SIGTERM or SIGINT, then drains. SIGUSR1 opens the access log anew.
-pub(super) fn run_until_signal(gateway: Gateway) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(wait(&gateway))) {
-        Ok(()) => {
-            tracing::info!("Draining");
-            gateway.drain();
-            tracing::info!("Stopped");
-            ExitCode::SUCCESS
-        }
-        Err(error) => Failure::new(SOFTWARE, format!("signals can't be handled: {error}")).report("serve"),
-    }
+/// The signals that a gateway obeys. Installed before anybody is told that it serves: whoever hears `ready` may
+/// send one at once.
+pub(super) struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    rotated: Signal,
 }
 
-async fn wait(gateway: &Gateway) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut rotated = signal(SignalKind::user_defined1())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = rotated.recv() => gateway.reopen_access_log(),
-        }
+impl Signals {
+    /// From now on these signals end nothing by themselves.
+    pub(super) fn install() -> Result<Self, Failure> {
+        let install = || -> io::Result<Self> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let entered = runtime.enter();
+            let terminate = signal(SignalKind::terminate())?;
+            let interrupt = signal(SignalKind::interrupt())?;
+            let rotated = signal(SignalKind::user_defined1())?;
+            drop(entered);
+            Ok(Self { runtime, terminate, interrupt, rotated })
+        };
+        install().map_err(|error| Failure::new(SOFTWARE, format!("signals can't be handled: {error}")))
+    }
+
+    /// Blocks until SIGTERM or SIGINT, then drains. SIGUSR1 opens the access log anew.
+    pub(super) fn run(self, gateway: Gateway) {
+        let Self { runtime, mut terminate, mut interrupt, mut rotated } = self;
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return,
+                    _ = interrupt.recv() => return,
+                    _ = rotated.recv() => gateway.reopen_access_log(),
+                }
+            }
+        });
+        tracing::info!("Draining");
+        gateway.drain();
+        tracing::info!("Stopped");
     }
 }
 

@@ -73,7 +73,7 @@ impl Connection {
     pub(super) fn verdict(&self, now: Timestamp) -> Arc<Verdict> {
         let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
         let in_force = verdict.judgement.valid_until().is_none_or(|until| now <= until);
-        if verdict.generation != self.worker.judge.generation() || !in_force {
+        if verdict.generation != self.worker.generation() || !in_force {
             *verdict = judge(&self.worker, &self.host, self.peer, &self.tls, &self.chain, now);
         }
         verdict.clone()
@@ -122,9 +122,7 @@ fn judge(
     chain: &[CertificateDer<'static>],
     now: Timestamp,
 ) -> Arc<Verdict> {
-    // The generation first: should the trust change in between, the next request judges again.
-    let generation = worker.judge.generation();
-    let judgement = worker.judge.judge(chain, now);
+    let (generation, judgement) = worker.judge(chain, now);
     worker.metrics.standings.with_label_values(&[&host.name, judgement.standing.code()]).inc();
     let identity = match &judgement.standing {
         Standing::Good(identity) => Some(identity),

@@ -1,5 +1,6 @@
 //! TLS: the server name picks the host, and the host its certificate, its verifier and its tickets.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -39,6 +40,15 @@ impl HandshakeFailure {
             Self::Timeout => "timeout",
             Self::Closed => "closed",
             Self::Tls(_) => "tls",
+        }
+    }
+}
+
+impl fmt::Display for HandshakeFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls(error) => write!(f, "{error}"),
+            _ => f.write_str(self.code()),
         }
     }
 }

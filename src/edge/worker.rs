@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -23,7 +25,7 @@ use super::{http1, http2};
 use crate::clock::{self, Clock};
 use crate::config::Rejection;
 use crate::ops::{AccessLogBuffer, Metrics};
-use crate::pki::{Judge, Trust};
+use crate::pki::{Judge, Judgement, Trust};
 
 /// Connections that the kernel may hold before they are accepted.
 const BACKLOG: i32 = 4096;
@@ -32,8 +34,8 @@ const BACKLOG: i32 = 4096;
 pub struct WorkerSettings {
     /// What to do.
     pub policy: Arc<Policy>,
-    /// Whom to believe.
-    pub trust: Arc<ArcSwap<Trust>>,
+    /// Whom to believe; `None` if no host asks for a certificate.
+    pub trust: Option<Arc<ArcSwap<Trust>>>,
     /// What time it is.
     pub clock: Clock,
     /// What to count.
@@ -60,7 +62,7 @@ pub enum Phase {
 /// One worker's share of the gate.
 pub struct Worker {
     pub(super) policy: Arc<Policy>,
-    pub(super) judge: Judge,
+    judge: Option<Judge>,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) access_log: AccessLogBuffer,
@@ -83,7 +85,7 @@ impl Worker {
             .map(|upstream| Upstream::new(upstream, &policy.timeouts, &policy.limits, &metrics))
             .collect();
         Arc::new(Self {
-            judge: Judge::new(trust),
+            judge: trust.map(Judge::new),
             timers: Timers::new(clock::instant()),
             own_connections: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
@@ -146,6 +148,20 @@ impl Worker {
     /// Whether the gate is on its way out.
     pub(super) fn is_draining(&self) -> bool {
         *self.phase.borrow() != Phase::Serving
+    }
+
+    /// What the judge says of a chain, and the generation of the trust that it judged by.
+    pub(super) fn judge(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> (u64, Arc<Judgement>) {
+        match &self.judge {
+            // The generation first: should the trust change in between, the next request judges again.
+            Some(judge) => (judge.generation(), judge.judge(chain, now)),
+            None => (0, Arc::new(Judgement::ABSENT)),
+        }
+    }
+
+    /// The generation of the trust of now.
+    pub(super) fn generation(&self) -> u64 {
+        self.judge.as_ref().map_or(0, Judge::generation)
     }
 
     /// A new request's ID: the worker's own number, then a counter. Unique, and nothing to guess with.
@@ -227,7 +243,7 @@ impl Worker {
         shaken
             .inspect_err(|failure| {
                 self.metrics.handshake_failures.with_label_values(&[failure.code()]).inc();
-                tracing::info!(peer = %peer, cause = failure.code(), ?failure, "A handshake failed");
+                tracing::info!(peer = %peer, cause = failure.code(), %failure, "A handshake failed");
             })
             .ok()
     }
@@ -257,6 +273,12 @@ impl Drop for OpenConnection {
 pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<std::net::TcpListener>> {
     let mut address = address;
     let mut listeners = Vec::new();
+    // Sockets that share an address would also share it with another gate that was started by mistake: one that
+    // doesn't share finds out.
+    let probe = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    probe.set_reuse_address(true)?;
+    probe.bind(&address.into())?;
+    drop(probe);
     for _ in 0..count {
         let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;

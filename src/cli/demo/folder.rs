@@ -1,0 +1,190 @@
+//! The demo's folder: its PKI and `people.json`. A second start keeps what is good and repairs what is not, also
+//! after an interruption: every certificate is checked by what its files hold, not by whether they are there.
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::super::failure::{CANNOT_CREATE, Failure};
+use crate::domain::{ContractId, Identity, UserId};
+use crate::pki::development::{
+    Authority, AuthorityName, Error, Existing, FileStem, KeyKind, Password, files, read_whole,
+};
+
+/// The password of every PKCS#12 file.
+pub(super) const PASSWORD: &str = "demo";
+/// The host that demands a certificate.
+pub(super) const CERTIFICATE_HOST: &str = "cert.localhost";
+/// The host that asks for none.
+pub(super) const OPEN_HOST: &str = "www.localhost";
+
+/// Says that the folder is a demo's, so that no other CA is ever replaced here.
+const MARKER: &str = ".sekisho-demo";
+const CONTRACT: &str = "10000000000001";
+const YEAR: u32 = 365;
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether the CA of the last run is still the CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pki {
+    Made,
+    Kept,
+}
+
+/// What is to become of a client's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Good,
+    Expired,
+    Revoked,
+}
+
+/// A person of the demo and the name of their certificate.
+struct Person {
+    certificate: &'static str,
+    user: &'static str,
+    role: &'static str,
+    fate: Fate,
+}
+
+const PEOPLE: [Person; 4] = [
+    Person { certificate: "user", user: "tanaka", role: "user", fate: Fate::Good },
+    Person { certificate: "administrator", user: "suzuki", role: "administrator", fate: Fate::Good },
+    Person { certificate: "expired", user: "sato", role: "user", fate: Fate::Expired },
+    Person { certificate: "revoked", user: "takahashi", role: "user", fate: Fate::Revoked },
+];
+
+/// Brings the folder into the state that the demo needs.
+pub(super) fn prepare(dir: &Path, now: Timestamp) -> Result<Pki, Failure> {
+    files::create_folder(dir)?;
+    if dir.join("ca.key").exists() && !dir.join(MARKER).exists() {
+        let message = format!("{} holds a CA that is not a demo's", dir.display());
+        return Err(Failure::new(CANNOT_CREATE, message).hint("`--dir` names another folder"));
+    }
+    files::write_public(
+        &dir.join(MARKER),
+        b"Made by `sekisho demo`: its CA may be replaced by a new one.\n",
+    )?;
+    let (mut authority, pki) = authority(dir, &AuthorityName::default(), now)?;
+    for (host, kind) in [(CERTIFICATE_HOST, KeyKind::EcdsaP256), (OPEN_HOST, KeyKind::Rsa3072)] {
+        server(&mut authority, dir, host, kind, now)?;
+    }
+    for person in &PEOPLE {
+        client(&mut authority, dir, person, now)?;
+    }
+    authority.write_crl(Authority::CRL_DAYS, now)?;
+    stranger(dir, now)?;
+    people(dir)?;
+    Ok(pki)
+}
+
+/// The CA in `folder` if it is whole, has the right name and lasts, else a new one.
+fn authority(folder: &Path, name: &AuthorityName, now: Timestamp) -> Result<(Authority, Pki), Error> {
+    if let Ok(authority) = Authority::open(folder) {
+        let lasts =
+            now.checked_add(DAY * 2 * YEAR.cast_signed()).is_ok_and(|end| end <= authority.not_after());
+        if lasts && authority.name() == name {
+            return Ok((authority, Pki::Kept));
+        }
+    }
+    // Two years old from the start, so that it can have issued a certificate that has expired.
+    let authority = Authority::create(folder, name, Existing::Replace, before(now, 2 * YEAR))?;
+    Ok((authority, Pki::Made))
+}
+
+fn server(
+    authority: &mut Authority,
+    dir: &Path,
+    host: &str,
+    kind: KeyKind,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let (folder, name) = (dir.join("servers"), stem(host)?);
+    if is_as_wanted(authority, &folder, &name, host, None, Fate::Good, now) {
+        return Ok(());
+    }
+    authority.issue_server(&name, &[host.to_owned()], kind, YEAR, now)?.write(&folder, &name, None)
+}
+
+fn client(authority: &mut Authority, dir: &Path, person: &Person, now: Timestamp) -> Result<(), Error> {
+    let (folder, name, password) = (dir.join("clients"), stem(person.certificate)?, password()?);
+    let common_name = format!("{CONTRACT} {}", person.user);
+    if is_as_wanted(authority, &folder, &name, &common_name, Some(&password), person.fate, now) {
+        return Ok(());
+    }
+    let issued_at = if person.fate == Fate::Expired { before(now, YEAR + 1) } else { now };
+    let credential = authority.issue_client(&name, &identity(person.user)?, YEAR, issued_at)?;
+    credential.write(&folder, &name, Some(&password))?;
+    if person.fate == Fate::Revoked {
+        authority.revoke(&credential.issued().serial, now)?;
+    }
+    Ok(())
+}
+
+/// A certificate of another CA that claims to be our user's.
+fn stranger(dir: &Path, now: Timestamp) -> Result<(), Error> {
+    let name = AuthorityName::new("Yoso Bank, Ltd.", "Yoso Bank CA-G1").map_err(Error::Invalid)?;
+    let (mut authority, _) = authority(&dir.join("stranger"), &name, now)?;
+    let person = Person { certificate: "stranger", fate: Fate::Good, ..PEOPLE[0] };
+    client(&mut authority, dir, &person, now)?;
+    authority.write_crl(Authority::CRL_DAYS, now)?;
+    Ok(())
+}
+
+/// Whether the files are whole, the CA issued them for this name, and they are in the state that is wanted.
+fn is_as_wanted(
+    authority: &Authority,
+    folder: &Path,
+    name: &FileStem,
+    common_name: &str,
+    password: Option<&Password>,
+    fate: Fate,
+    now: Timestamp,
+) -> bool {
+    let Ok(serial) = read_whole(folder, name, password) else { return false };
+    authority.issued().iter().find(|entry| entry.serial == serial).is_some_and(|entry| {
+        let lasts =
+            entry.not_before <= now && now.checked_add(DAY * 30).is_ok_and(|soon| soon < entry.not_after);
+        let in_state = match fate {
+            Fate::Good => lasts && entry.revoked_at.is_none(),
+            Fate::Expired => entry.not_after < now && entry.revoked_at.is_none(),
+            Fate::Revoked => lasts && entry.revoked_at.is_some(),
+        };
+        in_state && entry.name == name.as_str() && entry.subject.ends_with(&format!("CN={common_name}"))
+    })
+}
+
+fn people(dir: &Path) -> Result<(), Error> {
+    let list: Vec<_> = PEOPLE
+        .iter()
+        .map(|Person { certificate, user, role, .. }| {
+            json!({ "contract": CONTRACT, "user": user, "role": role, "pin": null, "certificate": certificate })
+        })
+        .collect();
+    let text = serde_json::to_string_pretty(&list).map_err(|error| Error::Invalid(error.to_string()))?;
+    files::write_public(&dir.join("people.json"), format!("{text}\n").as_bytes())
+}
+
+fn identity(user: &str) -> Result<Identity, Error> {
+    let invalid = |error: crate::domain::InvalidId| Error::Invalid(error.to_string());
+    Ok(Identity {
+        contract: ContractId::new(CONTRACT).map_err(invalid)?,
+        user: UserId::new(user).map_err(invalid)?,
+    })
+}
+
+fn stem(text: &str) -> Result<FileStem, Error> {
+    FileStem::new(text).map_err(Error::Invalid)
+}
+
+fn password() -> Result<Password, Error> {
+    Password::new(PASSWORD).map_err(Error::Invalid)
+}
+
+fn before(now: Timestamp, days: u32) -> Timestamp {
+    now.checked_sub(DAY * days.cast_signed()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests;
