@@ -24,11 +24,7 @@ pub struct Args {
 
 /// Runs the command: 0 and "ok" if the file is good, else 78 and all mistakes on stderr.
 pub fn run(args: &Args) -> ExitCode {
-    let answer = match config::load(&args.config).and_then(meaning) {
-        Ok(document) if args.print => effective(&document.config),
-        Ok(_) => Ok(format!("{}: ok\n", args.config.display())),
-        Err(problems) => Err(problems.to_string()),
-    };
+    let answer = answer(args);
     let written = match &answer {
         Ok(text) => io::stdout().write_all(text.as_bytes()),
         Err(text) => writeln!(io::stderr(), "{text}"),
@@ -37,6 +33,14 @@ pub fn run(args: &Args) -> ExitCode {
         (Ok(_), Ok(())) => ExitCode::SUCCESS,
         (Ok(_), Err(_)) => ExitCode::FAILURE,
         (Err(_), _) => ExitCode::from(EX_CONFIG),
+    }
+}
+
+fn answer(args: &Args) -> Result<String, String> {
+    match config::load(&args.config).and_then(meaning) {
+        Ok(document) if args.print => effective(&document.config),
+        Ok(_) => Ok(format!("{}: ok\n", args.config.display())),
+        Err(problems) => Err(problems.to_string()),
     }
 }
 
@@ -53,9 +57,24 @@ fn effective(config: &Config) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn a_good_file_is_ok_and_a_bad_one_is_explained() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("sekisho.yaml");
+        let name = config.display().to_string();
+        let args = Args { config: config.clone(), print: false };
+        fs::write(&config, include_str!("../../config/sekisho.yaml")).unwrap();
+        assert_eq!(answer(&args), Ok(format!("{name}: ok\n")));
+        fs::write(&config, "").unwrap();
+        let explained =
+            format!("error: the file is empty\n  --> {name}:1:1\n  |\n1 | \n  | ^\n\n1 mistake in {name}");
+        assert_eq!(answer(&args), Err(explained));
+    }
 
     #[test]
     fn what_is_printed_loads_again_and_means_the_same() {

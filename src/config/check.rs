@@ -225,6 +225,10 @@ mod tests {
             replaced("- path: /", "- hosts: [www.mihonbank.example, www.mihonbank.example]\n    path: /"),
             ["8:36 host `www.mihonbank.example` is listed twice"]
         );
+        assert_eq!(
+            replaced("- path: /", "- hosts: []\n    path: /"),
+            ["8:5 no host: leave `hosts` out for a route on every host"]
+        );
         // It exists, though it is wrong itself.
         assert_eq!(
             replaced("endpoints: [10.0.0.1:80]", "endpoint: 5"),

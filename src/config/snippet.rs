@@ -23,12 +23,16 @@ pub(super) struct Snippet {
 impl Snippet {
     /// Marks the characters `start..end` of `line`; an empty range gets one caret.
     pub(super) fn new(line: &str, start: usize, end: usize) -> Self {
-        let shown: Vec<String> = line.trim_end().chars().map(visible).collect();
+        // A line can be as long as the file: only what is near the mistake is looked at.
+        let skipped = start.saturating_sub(2 * WIDEST);
+        let mut rest = line.trim_end().chars().skip(skipped);
+        let shown: Vec<String> = rest.by_ref().take(4 * WIDEST).map(visible).collect();
+        let (start, end) = (start - skipped, end.saturating_sub(skipped));
         let start = start.min(shown.len());
         let end = end.clamp(start, shown.len());
         let columns = |range: &[String]| range.iter().map(|text| width(text)).sum::<usize>();
 
-        let whole = columns(&shown) <= WIDEST;
+        let whole = skipped == 0 && rest.next().is_none() && columns(&shown) <= WIDEST;
         let mut first = if whole { 0 } else { start };
         while !whole && first > 0 && columns(&shown[first - 1..start]) <= BEFORE {
             first -= 1;
@@ -37,7 +41,7 @@ impl Snippet {
         while !whole && last < shown.len() && columns(&shown[first..=last]) <= WIDEST {
             last += 1;
         }
-        let head = if first > 0 { "…" } else { "" };
+        let head = if skipped + first > 0 { "…" } else { "" };
         let tail = if last < shown.len() { "…" } else { "" };
         Self {
             line: format!("{head}{}{tail}", shown[first..last].concat()),
@@ -101,6 +105,12 @@ mod tests {
         let snippet = Snippet::new(&line, 500, 507);
         assert_eq!(snippet.line, format!("…{}MISTAKE{}…", "a".repeat(40), "b".repeat(73)));
         assert_eq!((snippet.indent, snippet.carets), (41, 7));
+        let snippet = Snippet::new(&line, 1, 900);
+        assert_eq!(snippet.line, format!("{}…", "a".repeat(120)));
+        assert_eq!((snippet.indent, snippet.carets), (1, 119));
+        let snippet = Snippet::new(&line, 1006, 1007);
+        assert_eq!(snippet.line, format!("…{}", "b".repeat(41)));
+        assert_eq!((snippet.indent, snippet.carets), (41, 1));
     }
 
     #[test]

@@ -26,6 +26,9 @@ impl Report<'_> {
 
     fn hosts_of(&mut self, pointer: &str, route: &Route) {
         let known = self.source.keys("/hosts");
+        if self.is_given_empty(&format!("{pointer}/hosts")) {
+            self.problem(&format!("{pointer}/hosts"), "no host: leave `hosts` out for a route on every host");
+        }
         for (index, name) in route.hosts.iter().map(|host| host.as_str()).enumerate() {
             let pointer = self.element(&format!("{pointer}/hosts"), index);
             if !known.contains(&name) {
