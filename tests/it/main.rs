@@ -1,1 +1,7 @@
-//! The gate as its users meet it: real sockets, real certificates, a real upstream.
+//! The gate as its users meet it: real sockets, real certificates, a real upstream. The names are the rules.
+
+#![expect(unreachable_pub, reason = "`pub` says what of the support the tests may use")]
+
+mod support;
+
+mod identity;
