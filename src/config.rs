@@ -30,7 +30,9 @@ pub use route::{Require, Route};
 pub use timeouts::Timeouts;
 pub use trust::{Crl, Trust};
 pub use upstream::{IdentityHeaders, Upstream, UpstreamIdentity};
-pub use values::{CommonNamePattern, Endpoint, FieldName, HostName, OneOrMany, PathPrefix, Period, Size, UpstreamName};
+pub use values::{
+    CommonNamePattern, Endpoint, FieldName, HostName, OneOrMany, PathPrefix, Period, Size, UpstreamName,
+};
 
 /// The whole file.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

@@ -1,1 +1,42 @@
-//! (to come)
+//! Certificates: what is in them, whom we believe, and the judge that turns a client's chain into a standing.
+//!
+//! In reading order: files ([`certificates`], [`server_key`]) → one certificate by itself → the subject's identity →
+//! authorities and revocation lists → [`Trust`], a snapshot of them → [`Judge`] → [`ClientCertificates`], which is
+//! what rustls asks. Nothing here reads the configuration or the time, or knows of HTTP.
+
+mod pem;
+mod server_key;
+
+mod der;
+mod signature;
+mod strength;
+mod validity;
+
+mod certificate;
+mod subject;
+
+mod authority;
+mod crl;
+mod trust;
+
+mod path;
+mod refusal;
+
+mod judge;
+mod verifier;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use authority::Authority;
+pub use certificate::Leaf;
+pub use crl::Crl;
+pub use judge::Judge;
+pub use path::Judgement;
+pub use pem::{FileError, certificates, private_key, revocation_list};
+pub use server_key::{ServerKey, ServerKeyError, ServerKeyPart, server_key};
+pub use trust::{Trust, TrustError, TrustPart, TrustSource};
+pub use validity::Validity;
+pub use verifier::ClientCertificates;

@@ -121,7 +121,8 @@ impl Size {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let expected = || format!("expected a size such as `512`, `16KiB`, `1MiB` or `10GiB`, found `{text}`");
+        let expected =
+            || format!("expected a size such as `512`, `16KiB`, `1MiB` or `10GiB`, found `{text}`");
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let number: u64 = text[..digits].parse().map_err(|_| expected())?;
         let bytes = match &text[digits..] {
@@ -348,7 +349,9 @@ impl Endpoint {
         if by_name || text.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!("expected an address such as `10.0.1.11:8080` or `app.internal:8080`, found `{text}`"))
+            Err(format!(
+                "expected an address such as `10.0.1.11:8080` or `app.internal:8080`, found `{text}`"
+            ))
         }
     }
 }
