@@ -16,6 +16,8 @@ use super::authority::Authorities;
 use super::signature::Signed;
 use super::validity::{Validity, timestamp};
 
+const BROKEN: &str = "is not a well-formed CRL";
+
 /// A list that one of the authorities signed.
 #[derive(Debug)]
 pub struct Crl {
@@ -37,9 +39,7 @@ impl Crl {
         authorities: &Authorities,
         now: Timestamp,
     ) -> Result<Self, String> {
-        const BROKEN: &str = "is not a well-formed CRL";
-
-        let list = OwnedCertRevocationList::from_der(der).map_err(|error| unusable(&error))?;
+        let list = OwnedCertRevocationList::from_der(der).map_err(|error| unusable(&error, der))?;
         let (rest, parsed) = CertificateRevocationList::from_der(der).map_err(|_| BROKEN)?;
         if !rest.is_empty() || parsed.tbs_cert_list.extensions_map().is_err() {
             return Err(BROKEN.to_owned());
@@ -120,7 +120,7 @@ fn signing_key(
     if issuers.is_empty() {
         return Err("comes from none of the authorities");
     }
-    let signed = Signed::read(der).ok_or("is not a well-formed CRL")?;
+    let signed = Signed::read(der).ok_or(BROKEN)?;
     let mut signers = issuers.into_iter().filter(|authority| signed.is_by(authority.key())).peekable();
     if signers.peek().is_none() {
         return Err("does not bear the signature of the authority of that name");
@@ -131,7 +131,7 @@ fn signing_key(
     }
 }
 
-fn unusable(error: &webpki::Error) -> &'static str {
+fn unusable(error: &webpki::Error, der: &[u8]) -> &'static str {
     match error {
         webpki::Error::UnsupportedDeltaCrl => "is a delta CRL: only complete CRLs are taken",
         webpki::Error::UnsupportedIndirectCrl => "is an indirect CRL: only complete CRLs are taken",
@@ -143,6 +143,12 @@ fn unusable(error: &webpki::Error) -> &'static str {
         webpki::Error::UnsupportedCrlVersion => "is not a CRL of version 2",
         webpki::Error::InvalidCrlNumber => "has a CRL number that cannot be read",
         webpki::Error::SignatureAlgorithmMismatch => "names two different signature algorithms",
-        _ => "is not a well-formed CRL, or lacks its nextUpdate or its extensions",
+        // What is left is mostly "bad DER" to webpki. `openssl ca -gencrl` writes version 1 unless told otherwise.
+        _ => match CertificateRevocationList::from_der(der) {
+            Ok(([], crl)) if crl.version().is_none() => "is a CRL of version 1: it has no CRL number",
+            Ok(([], crl)) if crl.next_update().is_none() => "has no nextUpdate",
+            Ok(([], crl)) if crl.crl_number().is_none() => "has no CRL number",
+            _ => BROKEN,
+        },
     }
 }

@@ -48,7 +48,7 @@ impl Judgement {
 impl Trust {
     /// Judges a chain as it came from the client, its own certificate first.
     ///
-    /// What is wrong is looked for in this order: the certificate's shape and strength (see [`examine`]), whether it
+    /// What is wrong is looked for in this order: the certificate's shape and strength (see `examine`), whether it
     /// is ours at all, the path with its dates and revocations, the usages, the subject. So the reason is the one
     /// that somebody can act on: our expired certificate has expired; a stranger's is a stranger's, expired or not.
     pub fn judge(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Judgement {

@@ -1,5 +1,6 @@
 //! The rules of this room, one file per threat or part. The names of the tests are the rules.
 
+mod certificate;
 mod handshake;
 mod hostile;
 mod judge;

@@ -67,6 +67,17 @@ impl ClientCertificates {
         }
     }
 
+    /// The reason for which a handshake that failed with this error was refused: for the log, which would else know
+    /// the alert only. `None` if it wasn't the judge that refused.
+    pub fn reason(error: &Error) -> Option<Reason> {
+        let Error::InvalidCertificate(error) = error else { return None };
+        if let CertificateError::Other(OtherError(other)) = error {
+            return other.downcast_ref::<RefusedInHandshake>().map(|refused| refused.0.reason);
+        }
+        let is_its_error = |reason: &Reason| handshake_error(Refusal::new(*reason, "")) == *error;
+        Reason::ALL.into_iter().find(is_its_error)
+    }
+
     /// Waives the proof for a certificate that the judge refuses always.
     ///
     /// Footgun, and why it is safe: without this, a client whose key rustls can't even use (RSA-1024, an unknown

@@ -8,6 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{ClientConfig, ClientConnection, ResolvesClientCert};
 use rustls::crypto::aws_lc_rs::{default_provider, sign::any_supported_type};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ServerConfig, ServerConnection};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{
@@ -16,6 +17,7 @@ use rustls::{
 };
 
 use crate::clock::Clock;
+use crate::domain::Reason;
 use crate::pki::testing::{CN, Ca, Change, Folder, Source, now, tlv};
 use crate::pki::tests::said;
 use crate::pki::{ClientCertificates, Trust, server_key};
@@ -165,6 +167,7 @@ fn a_good_certificate_without_its_key_fails_the_handshake() {
     for version in VERSIONS {
         let result = host.accept(client(&ca.leaf(CN), &KeyPair::generate().unwrap()), version);
         assert_eq!(result, Err(Error::InvalidCertificate(CertificateError::BadSignature)));
+        assert_eq!(result.as_ref().err().and_then(ClientCertificates::reason), None);
     }
 }
 
@@ -215,8 +218,11 @@ fn a_refusal_in_the_handshake_is_the_alert_that_tells_most() {
     for version in VERSIONS {
         for (change, common_name, error) in &cases {
             let (leaf, key) = ca.client(common_name, change);
-            let result = host.accept(client(&leaf, &key), version).map(drop);
-            assert_eq!(result, error.clone().map_or(Ok(()), |error| Err(error.into())));
+            let result = host.accept(client(&leaf, &key), version);
+            let reason = result.as_ref().err().and_then(ClientCertificates::reason);
+            let judged = host.said(&[leaf]).0;
+            assert_eq!(reason.map_or("good", |reason| reason.code()), judged);
+            assert_eq!(result.map(drop), error.clone().map_or(Ok(()), |error| Err(error.into())));
         }
         let (leaf, key) = Ca::root("Stranger").client(CN, |_| {});
         let result = host.accept(client(&leaf, &key), version);
@@ -243,14 +249,13 @@ fn a_weak_key_in_the_handshake_is_an_alert_of_its_own() {
             panic!("refused")
         };
         assert!(error.to_string().contains("WeakKey"), "{error}");
+        assert_eq!(ClientCertificates::reason(&error.clone().into()), Some(Reason::WeakKey));
         assert_eq!(AlertDescription::from(error), AlertDescription::CertificateUnknown);
     }
 }
 
 #[test]
 fn the_hints_are_the_subjects_of_the_authorities_each_once() {
-    use rustls::server::danger::ClientCertVerifier;
-
     let (one, two) = (Ca::root("Mihon Bank CA"), Ca::root("Mihon Bank CA-G2"));
     let renewed = one.again(|it| it.not_after = date_time_ymd(2050, 1, 1));
     let host = Host::new(Source::of(&[&one, &two, &renewed]).load(), false, None);

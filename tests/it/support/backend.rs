@@ -117,7 +117,8 @@ impl Conversation {
         let body = if values(&received.head, "transfer-encoding").iter().any(|coding| coding == "chunked") {
             self.read_until_after(b"0\r\n", true)?
         } else {
-            let length = values(&received.head, "content-length").first().map_or(0, |length| length.parse().unwrap());
+            let length =
+                values(&received.head, "content-length").first().map_or(0, |length| length.parse().unwrap());
             self.read_exactly(length)?
         };
         let received = Received { body, ..received };

@@ -26,7 +26,8 @@ impl Client {
         let mut roots = RootCertStore::empty();
         roots.add(ca.der()).unwrap();
         let roots = Arc::new(roots);
-        let config = builder(rustls::ALL_VERSIONS).with_root_certificates(roots.clone()).with_no_client_auth();
+        let config =
+            builder(rustls::ALL_VERSIONS).with_root_certificates(roots.clone()).with_no_client_auth();
         Self { address, config, roots }
     }
 
@@ -146,7 +147,8 @@ impl Connection {
         let head = String::from_utf8(head).unwrap();
         let status: u16 = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
         let chunked = values(&head, "transfer-encoding").iter().any(|coding| coding == "chunked");
-        let length: Option<usize> = values(&head, "content-length").first().map(|length| length.parse().unwrap());
+        let length: Option<usize> =
+            values(&head, "content-length").first().map(|length| length.parse().unwrap());
         let has_no_body = method == "HEAD" || status < 200 || status == 204 || status == 304;
         let body = match (has_no_body, chunked, length) {
             (true, ..) => Vec::new(),

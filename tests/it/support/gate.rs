@@ -66,8 +66,10 @@ impl Gate {
         write("ca.pem", &ca.pem());
         write("ca.crl", &ca.crl(settings.revoked));
         write("sekisho.yaml", &yaml(endpoints, &settings));
-        let document = config::load(&folder.path().join("sekisho.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
-        let gateway = Gateway::start(&document, settings.clock.clone()).unwrap_or_else(|error| panic!("{error}"));
+        let document =
+            config::load(&folder.path().join("sekisho.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+        let gateway =
+            Gateway::start(&document, settings.clock.clone()).unwrap_or_else(|error| panic!("{error}"));
         let (address, ops) = (gateway.addresses()[0], gateway.ops_address());
         Self { gateway: Some(gateway), ca, folder, clock: settings.clock, address, ops }
     }
@@ -137,7 +139,9 @@ impl Drop for Gate {
 
 fn read_log(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 fn yaml(endpoints: &[SocketAddr], settings: &Settings<'_>) -> String {
