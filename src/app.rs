@@ -81,13 +81,15 @@ impl Gateway {
         if let Some(trust) = &trust {
             count_generation(&metrics, &trust.load());
         }
-        let policy = plan::policy(config, hosts, trust.as_ref(), &clock, &metrics).map_err(StartError::System)?;
+        let policy =
+            plan::policy(config, hosts, trust.as_ref(), &clock, &metrics).map_err(StartError::System)?;
 
         let count = worker_count(config.workers);
         let mut addresses = Vec::new();
         let mut sockets: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
         for listener in &config.listeners {
-            let bound = edge::bind(listener.bind, count).map_err(|error| StartError::Bind(listener.bind, error))?;
+            let bound =
+                edge::bind(listener.bind, count).map_err(|error| StartError::Bind(listener.bind, error))?;
             addresses.extend(bound.first().and_then(|socket| socket.local_addr().ok()));
             sockets.iter_mut().zip(bound).for_each(|(sockets, socket)| sockets.push(socket));
         }

@@ -99,7 +99,12 @@ pub(super) fn policy(
             metrics.server_certificate_expiry.with_label_values(&[name.as_str()]).set(not_after);
             let tls = edge::server_config(key.certified, verifier(&host, trust, clock))
                 .map_err(|error| format!("the TLS of {name} can't be set up: {error}"))?;
-            Ok(HostSettings { name, tls, client_certificate: host.client_certificate, rejection: host.rejection })
+            Ok(HostSettings {
+                name,
+                tls,
+                client_certificate: host.client_certificate,
+                rejection: host.rejection,
+            })
         })
         .collect::<Result<Vec<_>, String>>()?;
     let settings = PolicySettings {

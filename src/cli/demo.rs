@@ -82,7 +82,8 @@ fn demo(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
 fn start_gate(file: &Path, clock: &Clock) -> Result<Gateway, Failure> {
     let document = config::load(file).map_err(|problems| serve::failure(&StartError::Config(problems)))?;
     Gateway::start(&document, clock.clone()).map_err(|error| {
-        serve::failure(&error).hint("`--listen` and `--ops-listen` take other addresses, `127.0.0.1:0` any free port")
+        serve::failure(&error)
+            .hint("`--listen` and `--ops-listen` take other addresses, `127.0.0.1:0` any free port")
     })
 }
 

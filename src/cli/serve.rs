@@ -34,7 +34,8 @@ pub fn run(arguments: &Arguments, clock: &Clock) -> ExitCode {
 fn serve(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
     prepare_process();
     let signals = Signals::install()?;
-    let document = config::load(&arguments.config).map_err(|problems| failure(&StartError::Config(problems)))?;
+    let document =
+        config::load(&arguments.config).map_err(|problems| failure(&StartError::Config(problems)))?;
     let gateway = Gateway::start(&document, clock.clone()).map_err(|error| failure(&error))?;
     for address in gateway.addresses() {
         tracing::info!(%address, "Listening");

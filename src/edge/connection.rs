@@ -53,7 +53,12 @@ impl Verdict {
 impl Connection {
     /// Judges the client's chain. Full and resumed handshakes come by here alike (T1, T2): a resumed session brings
     /// the chain of the session that it resumes, and nothing of what was thought of it then.
-    pub(super) fn new(worker: Arc<Worker>, host: Arc<Host>, peer: SocketAddr, session: &ServerConnection) -> Arc<Self> {
+    pub(super) fn new(
+        worker: Arc<Worker>,
+        host: Arc<Host>,
+        peer: SocketAddr,
+        session: &ServerConnection,
+    ) -> Arc<Self> {
         let chain: Vec<_> = match host.client_certificate {
             ClientCertificate::None => Vec::new(),
             ClientCertificate::Optional | ClientCertificate::Required => session
@@ -94,7 +99,10 @@ impl TlsFacts {
     fn of(session: &ServerConnection) -> Self {
         Self {
             version: version(session),
-            suite: session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
+            suite: session
+                .negotiated_cipher_suite()
+                .and_then(|suite| suite.suite().as_str())
+                .unwrap_or("unknown"),
             resumed: is_resumed(session),
         }
     }
@@ -151,9 +159,11 @@ fn identity_lines(worker: &Worker, identity: &Identity) -> Box<[u8]> {
 fn forwarded_lines(peer: SocketAddr) -> Box<[u8]> {
     let address = peer.ip().to_canonical();
     let node = if address.is_ipv6() { format!("\"[{address}]\"") } else { address.to_string() };
-    format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: https\r\nForwarded: for={node};proto=https;host=\"")
-        .into_bytes()
-        .into()
+    format!(
+        "X-Forwarded-For: {address}\r\nX-Forwarded-Proto: https\r\nForwarded: for={node};proto=https;host=\""
+    )
+    .into_bytes()
+    .into()
 }
 
 fn log_members(

@@ -83,7 +83,9 @@ impl Failure {
     /// What exactly, for the log.
     pub(super) const fn detail(self) -> Option<&'static str> {
         match self {
-            Self::BadRequest(detail) | Self::HeadTooLarge(detail) | Self::UpstreamBroken(detail) => Some(detail),
+            Self::BadRequest(detail) | Self::HeadTooLarge(detail) | Self::UpstreamBroken(detail) => {
+                Some(detail)
+            }
             Self::Certificate(refusal) => Some(refusal.detail),
             _ => None,
         }

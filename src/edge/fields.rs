@@ -125,8 +125,18 @@ mod tests {
     fn an_owned_name_is_owned_however_it_is_spelt() {
         let owned = OwnedFields::new(&Headers::default());
         for name in [
-            "X-Contract-Id", "x-contract-id", "X_CONTRACT_ID", "x.contract.id", "x!contract~id", "X-User-Role",
-            "Forwarded", "X-Forwarded-For", "x_forwarded_anything", "X-Request-Id", "Client-Cert", "Proxy",
+            "X-Contract-Id",
+            "x-contract-id",
+            "X_CONTRACT_ID",
+            "x.contract.id",
+            "x!contract~id",
+            "X-User-Role",
+            "Forwarded",
+            "X-Forwarded-For",
+            "x_forwarded_anything",
+            "X-Request-Id",
+            "Client-Cert",
+            "Proxy",
         ] {
             assert!(owned.owns(name.as_bytes()), "{name}");
         }

@@ -226,8 +226,10 @@ mod tests {
     use super::*;
 
     fn framing(fields: &[(&str, &str)]) -> Result<Option<Framing>, BadFraming> {
-        let fields: Vec<Field<'_>> =
-            fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }).collect();
+        let fields: Vec<Field<'_>> = fields
+            .iter()
+            .map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
+            .collect();
         declared(&fields)
     }
 
@@ -261,7 +263,11 @@ mod tests {
     }
 
     /// Feeds `body` in pieces of `step` bytes and gathers what comes out.
-    fn decode(decoder: &mut Decoder, body: &[u8], step: usize) -> Result<(Vec<u8>, Option<Bytes>), BadFraming> {
+    fn decode(
+        decoder: &mut Decoder,
+        body: &[u8],
+        step: usize,
+    ) -> Result<(Vec<u8>, Option<Bytes>), BadFraming> {
         let (mut buffer, mut data) = (BytesMut::new(), Vec::new());
         for piece in body.chunks(step) {
             buffer.extend_from_slice(piece);
@@ -281,7 +287,10 @@ mod tests {
         let body = b"5\r\nhello\r\n00A\r\n, world!!!\r\n0\r\nX-Sum: 1\r\n\r\n";
         for step in 1..=body.len() {
             let (data, trailers) = decode(&mut Decoder::request(Framing::Chunked), body, step).unwrap();
-            assert_eq!((&data[..], trailers.as_deref()), (&b"hello, world!!!"[..], Some(&b"X-Sum: 1\r\n"[..])));
+            assert_eq!(
+                (&data[..], trailers.as_deref()),
+                (&b"hello, world!!!"[..], Some(&b"X-Sum: 1\r\n"[..]))
+            );
         }
     }
 

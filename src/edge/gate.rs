@@ -27,7 +27,12 @@ pub(super) enum Denied {
 }
 
 /// Decides on a request for the normalised `path`.
-pub(super) fn decide(policy: &Policy, host: &Host, standing: &Standing, path: &str) -> Result<Permit, Denied> {
+pub(super) fn decide(
+    policy: &Policy,
+    host: &Host,
+    standing: &Standing,
+    path: &str,
+) -> Result<Permit, Denied> {
     // The host's own demand comes first: not even "no such page" is said to somebody who may not be here.
     if host.client_certificate == ClientCertificate::Required {
         require_certificate(standing)?;

@@ -43,7 +43,8 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
 pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, timer: Timer) {
-    let http1 = Http1 { io, read: BytesMut::new(), write: BytesMut::new(), data: Bytes::new(), connection, timer };
+    let http1 =
+        Http1 { io, read: BytesMut::new(), write: BytesMut::new(), data: Bytes::new(), connection, timer };
     http1.run().await;
 }
 
@@ -104,7 +105,8 @@ impl Http1 {
 
     /// Waits for the head of the next request.
     async fn next_head(&mut self) -> Next {
-        let (timeouts, limits) = (self.connection.worker.policy.timeouts, self.connection.worker.policy.limits);
+        let (timeouts, limits) =
+            (self.connection.worker.policy.timeouts, self.connection.worker.policy.limits);
         let mut end = HeadEnd::default();
         let mut begun = false;
         self.timer.set(timeouts.idle.get());
@@ -119,7 +121,9 @@ impl Http1 {
                 self.timer.set(timeouts.headers.get());
             }
             match end.find(&self.read) {
-                Ok(Some(length)) if length as u64 <= limits.header_bytes.bytes() => return Next::Head(length),
+                Ok(Some(length)) if length as u64 <= limits.header_bytes.bytes() => {
+                    return Next::Head(length);
+                }
                 Ok(None) if self.read.len() as u64 <= limits.header_bytes.bytes() => {}
                 Ok(_) => return Next::Bad(Failure::HeadTooLarge("more bytes than limits.header_bytes")),
                 Err(bad) => return Next::Bad(bad_head(bad)),
@@ -163,7 +167,13 @@ impl Http1 {
     }
 
     /// Forwards an admitted request and brings back the response.
-    async fn exchange(&mut self, mut record: Record, admitted: Admitted, client: Client, wants: Wants) -> After {
+    async fn exchange(
+        &mut self,
+        mut record: Record,
+        admitted: Admitted,
+        client: Client,
+        wants: Wants,
+    ) -> After {
         let mut decoder = Decoder::request(admitted.framing.unwrap_or(Framing::Length(0)));
         let answered = self.answer(&mut record, &admitted, &mut decoder).await;
         let (mut exchange, head) = match answered {
@@ -296,7 +306,8 @@ impl Http1 {
                 Poll::Ready(Ok(())) => {
                     let timeouts = &self.connection.worker.policy.timeouts;
                     let waits_for_client = !self.write.is_empty() || !self.data.is_empty();
-                    let patience = if waits_for_client { timeouts.body_idle } else { timeouts.upstream_body_idle };
+                    let patience =
+                        if waits_for_client { timeouts.body_idle } else { timeouts.upstream_body_idle };
                     self.timer.set(patience.get());
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientGone)),
@@ -348,12 +359,19 @@ impl Http1 {
     }
 
     /// Answers a failure ourselves.
-    async fn refuse(&mut self, mut record: Record, failure: Failure, wants: Wants, is_drained: bool) -> After {
+    async fn refuse(
+        &mut self,
+        mut record: Record,
+        failure: Failure,
+        wants: Wants,
+        is_drained: bool,
+    ) -> After {
         record.fail(failure);
         if failure.status() == 0 {
             return After::Close;
         }
-        let keeps_alive = is_drained && !failure.poisons_connection() && !self.connection.worker.is_draining();
+        let keeps_alive =
+            is_drained && !failure.poisons_connection() && !self.connection.worker.is_draining();
         let now = self.connection.worker.clock.now();
         let reply = respond::reply(failure, wants, &record.request_id, now);
         let body: &[u8] = if record.method == "HEAD" { &[] } else { &reply.body };
@@ -469,9 +487,13 @@ fn request_head<'a>(
         && matches!(framing, None | Some(Framing::Length(0)))
         && connection_says("upgrade")
         && fields.iter().any(|field| field.is("upgrade") && field.value.eq_ignore_ascii_case(b"websocket"));
-    let client = Client { minor: request.minor, keeps_alive: request.minor == 1 && !connection_says("close") };
+    let client =
+        Client { minor: request.minor, keeps_alive: request.minor == 1 && !connection_says("close") };
     let protocol = if request.minor == 0 { "1.0" } else { "1.1" };
-    Ok((RequestHead { method: request.method, target, authority, fields, framing, upgrade, protocol }, client))
+    Ok((
+        RequestHead { method: request.method, target, authority, fields, framing, upgrade, protocol },
+        client,
+    ))
 }
 
 /// Splits a target in absolute form (RFC 9112, section 3.2.2); then `Host` must say the same.

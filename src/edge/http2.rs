@@ -18,8 +18,8 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio_rustls::server::TlsStream;
 
-use self::relay::{Body, RequestBody};
 pub(super) use self::relay::Streams;
+use self::relay::{Body, RequestBody};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::fields::Field;

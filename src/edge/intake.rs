@@ -67,7 +67,10 @@ pub(super) fn admit(
     }
     let has_body = !matches!(request.framing, None | Some(Framing::Length(0)));
     let expects_continue = has_body
-        && request.fields.iter().any(|field| field.is("expect") && field.value.eq_ignore_ascii_case(b"100-continue"));
+        && request
+            .fields
+            .iter()
+            .any(|field| field.is("expect") && field.value.eq_ignore_ascii_case(b"100-continue"));
     let lines = forward::Lines {
         request,
         target: &target,
@@ -115,12 +118,15 @@ fn check_fields(policy: &Policy, request: &RequestHead<'_>) -> Result<(), Failur
 /// The authority as the upstream gets it, once it is the connection's own host (T4). Its port may be any: the
 /// client's view of it may differ from ours.
 fn authority(given: &[u8], host: &str) -> Result<String, Failure> {
-    let given = std::str::from_utf8(given).map_err(|_| Failure::BadRequest("an authority that is no text"))?;
+    let given =
+        std::str::from_utf8(given).map_err(|_| Failure::BadRequest("an authority that is no text"))?;
     let (name, port) = match given.rsplit_once(':') {
         Some((name, port)) => (name, Some(port)),
         None => (given, None),
     };
-    if port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err()) {
+    if port
+        .is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err())
+    {
         return Err(Failure::BadRequest("an authority whose port is no number"));
     }
     if !name.eq_ignore_ascii_case(host) {

@@ -70,8 +70,10 @@ fn prefers_english(value: &[u8]) -> bool {
     let mut best = (0.0, false);
     for range in String::from_utf8_lossy(value).split(',') {
         let mut parts = range.split(';').map(str::trim);
-        let primary = parts.next().unwrap_or_default().split('-').next().unwrap_or_default().to_ascii_lowercase();
-        let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        let primary =
+            parts.next().unwrap_or_default().split('-').next().unwrap_or_default().to_ascii_lowercase();
+        let quality =
+            parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
         if matches!(&*primary, "ja" | "en") && quality > best.0 {
             best = (quality, primary == "en");
         }
@@ -104,7 +106,10 @@ struct Page<'a> {
 pub(super) fn render(failure: Failure, wants: Wants, request_id: &str) -> Rendered {
     let texts = texts::of(failure, wants.language);
     match wants.format {
-        Format::Page => Rendered { content_type: "text/html; charset=utf-8", body: page(failure, wants, texts, request_id) },
+        Format::Page => Rendered {
+            content_type: "text/html; charset=utf-8",
+            body: page(failure, wants, texts, request_id),
+        },
         Format::Problem => Rendered {
             content_type: "application/problem+json",
             body: serde_json::json!({
@@ -144,14 +149,17 @@ fn page(failure: Failure, wants: Wants, texts: Texts, request_id: &str) -> Vec<u
 /// The policy of our pages: nothing is loaded, nothing runs, and the one style is known by its hash.
 pub(super) fn content_security_policy() -> String {
     let hash = base64(&Sha256::digest(STYLE.as_bytes()));
-    format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 }
 
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0_u32, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        let group =
+            chunk.iter().fold(0_u32, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
             let sign = ALPHABET[(group >> (18 - 6 * place) & 63) as usize];
             out.push(if place <= chunk.len() { char::from(sign) } else { '=' });
@@ -174,7 +182,10 @@ mod tests {
 
     #[test]
     fn json_is_for_those_who_name_it_and_english_for_those_who_prefer_it() {
-        assert_eq!(wants("application/json", "en"), Wants { format: Format::Problem, language: Language::English });
+        assert_eq!(
+            wants("application/json", "en"),
+            Wants { format: Format::Problem, language: Language::English }
+        );
         assert_eq!(wants("*/*", "ja,en;q=0.9"), Wants::default());
         assert_eq!(wants("text/html,application/json", "ja;q=0.5, en-GB;q=0.8").language, Language::English);
         assert_eq!(wants("text/html,application/json", "").format, Format::Page);
@@ -198,6 +209,9 @@ mod tests {
 
     #[test]
     fn base64_pads() {
-        assert_eq!((base64(b"a"), base64(b"ab"), base64(b"abc")), ("YQ==".into(), "YWI=".into(), "YWJj".into()));
+        assert_eq!(
+            (base64(b"a"), base64(b"ab"), base64(b"abc")),
+            ("YQ==".into(), "YWI=".into(), "YWJj".into())
+        );
     }
 }

@@ -104,10 +104,8 @@ impl Drop for Record {
             worker.metrics.failures.with_label_values(&[failure.code()]).inc();
         }
         let upstream = self.upstream.map(|index| &worker.upstreams[index]);
-        let first_byte = self
-            .forwarded
-            .zip(self.first_byte)
-            .map(|(sent, came)| came.saturating_duration_since(sent));
+        let first_byte =
+            self.forwarded.zip(self.first_byte).map(|(sent, came)| came.saturating_duration_since(sent));
         if let Some(upstream) = upstream {
             if let Some(first_byte) = first_byte {
                 upstream.first_byte.observe(first_byte.as_secs_f64());

@@ -33,12 +33,19 @@ impl Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.tcp).poll_read(cx, buffer))?;
         self.read += (buffer.filled().len() - before) as u64;
         if self.is_overdrawn() {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the handshake is too large")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the handshake is too large",
+            )));
         }
         Poll::Ready(Ok(()))
     }

@@ -33,7 +33,8 @@ impl<'a> Target<'a> {
         if !path.starts_with('/') {
             return Err(Ambiguous("a target that is not an absolute path"));
         }
-        let path = if path.contains('%') { Cow::Owned(decode_unreserved(path)?) } else { Cow::Borrowed(path) };
+        let path =
+            if path.contains('%') { Cow::Owned(decode_unreserved(path)?) } else { Cow::Borrowed(path) };
         check_segments(&path)?;
         Ok(Self { path, query })
     }
@@ -105,7 +106,10 @@ mod tests {
             ("/file%2etxt", "/file.txt"),
             ("/%2561", "/%2561"),
         ] {
-            assert_eq!(Target::parse(given.as_bytes()).map(|target| target.path.into_owned()), Ok(path.to_owned()));
+            assert_eq!(
+                Target::parse(given.as_bytes()).map(|target| target.path.into_owned()),
+                Ok(path.to_owned())
+            );
         }
     }
 

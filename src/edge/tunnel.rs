@@ -47,7 +47,9 @@ pub(super) async fn run(
             moved_at = clock::instant();
         }
         // One closed direction of a WebSocket is a closed WebSocket, once the other's last bytes are through.
-        if ends.iter().any(|end| matches!(end, Poll::Ready(Err(_)))) || (ends[0].is_ready() || ends[1].is_ready()) {
+        if ends.iter().any(|end| matches!(end, Poll::Ready(Err(_))))
+            || (ends[0].is_ready() || ends[1].is_ready())
+        {
             return Poll::Ready(());
         }
         if timer.is_late() {

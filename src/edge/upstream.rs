@@ -47,7 +47,12 @@ pub(super) struct Link {
 
 impl Upstream {
     /// No connections yet.
-    pub(super) fn new(policy: &UpstreamPolicy, timeouts: &Timeouts, limits: &Limits, metrics: &Metrics) -> Self {
+    pub(super) fn new(
+        policy: &UpstreamPolicy,
+        timeouts: &Timeouts,
+        limits: &Limits,
+        metrics: &Metrics,
+    ) -> Self {
         let endpoints = policy.endpoints.iter().cloned();
         Self {
             name: policy.name.clone(),

@@ -213,7 +213,9 @@ impl Worker {
         let session = io.get_ref().1;
         let resumed = if connection::is_resumed(session) { "yes" } else { "no" };
         self.metrics.handshakes.with_label_values(&[&host.name, connection::version(session), resumed]).inc();
-        self.metrics.handshake_duration.observe(clock::instant().saturating_duration_since(begun).as_secs_f64());
+        self.metrics
+            .handshake_duration
+            .observe(clock::instant().saturating_duration_since(begun).as_secs_f64());
         let rejects_in_handshake = host.rejection == Rejection::Handshake;
         let is_h2 = session.alpn_protocol() == Some(b"h2");
         let connection = Connection::new(self.clone(), host, peer, session);
@@ -237,7 +239,9 @@ impl Worker {
     ) -> Option<(TlsStream<Socket>, Arc<Host>)> {
         timer.set(self.policy.timeouts.handshake.get());
         let shaken = match tcp.set_nodelay(true) {
-            Ok(()) => timer.bound(tls::accept(tcp, &self.policy)).await.unwrap_or(Err(HandshakeFailure::Timeout)),
+            Ok(()) => {
+                timer.bound(tls::accept(tcp, &self.policy)).await.unwrap_or(Err(HandshakeFailure::Timeout))
+            }
             Err(_) => Err(HandshakeFailure::Closed),
         };
         shaken

@@ -109,9 +109,7 @@ enum Sink {
 impl Sink {
     fn open(target: &LogTarget) -> io::Result<Self> {
         match target {
-            LogTarget::File(path) => {
-                OpenOptions::new().create(true).append(true).open(path).map(Self::File)
-            }
+            LogTarget::File(path) => OpenOptions::new().create(true).append(true).open(path).map(Self::File),
             LogTarget::Stdout | LogTarget::Off => Ok(Self::Stdout),
         }
     }
@@ -159,8 +157,7 @@ impl AccessLogBuffer {
 
     /// Hands over what there is. Called at every tick of the worker and at its end.
     pub fn flush(&self) {
-        let bytes =
-            std::mem::take(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner).bytes);
+        let bytes = std::mem::take(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner).bytes);
         if !bytes.is_empty() {
             self.hand_over(bytes);
         }

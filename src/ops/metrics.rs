@@ -128,7 +128,10 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.build_info.with_label_values(&["0"]).set(1.0);
         let text = metrics.scrape();
-        assert!(text.contains("# HELP sekisho_build_info Always 1; the labels say what is running."), "{text}");
+        assert!(
+            text.contains("# HELP sekisho_build_info Always 1; the labels say what is running."),
+            "{text}"
+        );
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             assert!(line.starts_with("sekisho_"), "{line}");
         }

@@ -108,7 +108,12 @@ enum Receiving {
 
 impl Exchange {
     /// Begins to send an admitted request over `link`.
-    pub(in crate::edge) fn begin(worker: &Arc<Worker>, admitted: &Admitted, link: Link, timer: &Timer) -> Self {
+    pub(in crate::edge) fn begin(
+        worker: &Arc<Worker>,
+        admitted: &Admitted,
+        link: Link,
+        timer: &Timer,
+    ) -> Self {
         let has_body = !matches!(admitted.framing, None | Some(Framing::Length(0)));
         let timeouts = &worker.policy.timeouts;
         let (stage, patience) = match (has_body, admitted.expects_continue) {
@@ -158,7 +163,9 @@ impl Exchange {
             }
             if let Poll::Ready(read) = self.poll_fill(cx) {
                 match read {
-                    Ok(0) => return Poll::Ready(Err(self.broken("it closed the connection without an answer"))),
+                    Ok(0) => {
+                        return Poll::Ready(Err(self.broken("it closed the connection without an answer")));
+                    }
                     Ok(_) => continue,
                     Err(_) => return Poll::Ready(Err(self.broken("the connection broke before an answer"))),
                 }
@@ -202,7 +209,11 @@ impl Exchange {
                 Poll::Ready(Ok(_)) => timer.set(self.worker.policy.timeouts.upstream_body_idle.get()),
                 Poll::Pending => {
                     timer.register(cx);
-                    return if timer.is_late() { Poll::Ready(Err(Failure::UpstreamTimeout)) } else { Poll::Pending };
+                    return if timer.is_late() {
+                        Poll::Ready(Err(Failure::UpstreamTimeout))
+                    } else {
+                        Poll::Pending
+                    };
                 }
             }
         }
@@ -230,7 +241,11 @@ impl Exchange {
                 BadHead::TooManyFields => "too many header fields",
             })?;
             let Some(length) = found else {
-                return if self.link.read.len() > LONGEST_HEAD { Err("its head is too long") } else { Ok(None) };
+                return if self.link.read.len() > LONGEST_HEAD {
+                    Err("its head is too long")
+                } else {
+                    Ok(None)
+                };
             };
             let head = ResponseHead::take(&mut self.link.read, length, self.is_head)?;
             match head.status {
@@ -275,7 +290,8 @@ impl Exchange {
             self.let_body_flow(timer);
             return Poll::Ready(Ok(Answer::Continue));
         }
-        let failure = if self.sending.waits_for_client { Failure::RequestTimeout } else { Failure::UpstreamTimeout };
+        let failure =
+            if self.sending.waits_for_client { Failure::RequestTimeout } else { Failure::UpstreamTimeout };
         Poll::Ready(Err(Broken { failure, was_stale: false }))
     }
 
@@ -346,7 +362,8 @@ impl Exchange {
                     self.sending.add(data);
                 }
                 Part::End(trailers) => {
-                    let lines = super::trailer_lines(&self.worker.policy, &trailers).map_err(Failure::BadRequest)?;
+                    let lines =
+                        super::trailer_lines(&self.worker.policy, &trailers).map_err(Failure::BadRequest)?;
                     self.sending.end(&lines);
                     if matches!(self.receiving, Receiving::Head(_)) {
                         timer.set(self.worker.policy.timeouts.upstream_first_byte.get());

@@ -54,7 +54,8 @@ fn put_client_fields(out: &mut BytesMut, policy: &Policy, fields: &[Field<'_>]) 
         let is_ours = is_hop_by_hop(field.name)
             || policy.owned.owns(field.name)
             || ["host", "content-length", "expect"].iter().any(|name| field.is(name))
-            || (has_connection && tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name)));
+            || (has_connection
+                && tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name)));
         if is_ours {
             continue;
         }
@@ -102,9 +103,17 @@ pub(in crate::edge) fn trailer_lines(policy: &Policy, section: &[u8]) -> Result<
         let is_forbidden = is_hop_by_hop(name)
             || is_disguised_framing(name)
             || policy.owned.owns(name)
-            || ["host", "cookie", "set-cookie", "authorization", "content-length", "content-type", "content-encoding"]
-                .iter()
-                .any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()));
+            || [
+                "host",
+                "cookie",
+                "set-cookie",
+                "authorization",
+                "content-length",
+                "content-type",
+                "content-encoding",
+            ]
+            .iter()
+            .any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()));
         if !is_forbidden {
             for part in [name, b": ", &value, b"\r\n"] {
                 out.extend_from_slice(part);

@@ -72,7 +72,8 @@ fn passed<'a>(fields: &'a [Field<'a>]) -> impl Iterator<Item = &'a Field<'a>> {
     fields.iter().filter(move |field| {
         !is_hop_by_hop(field.name)
             && !field.is("content-length")
-            && !(has_connection && tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name)))
+            && !(has_connection
+                && tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name)))
     })
 }
 
@@ -111,6 +112,9 @@ mod tests {
 
     #[test]
     fn framing_in_two_ways_is_no_response() {
-        assert!(take("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", false).is_err());
+        assert!(
+            take("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", false)
+                .is_err()
+        );
     }
 }

@@ -57,7 +57,9 @@ pub(in crate::edge) fn parse_request(head: &[u8]) -> Result<Request<'_>, BadHead
     let mut request = httparse::Request::new(&mut []);
     let status = request.parse_with_uninit_headers(head, &mut storage).map_err(malformed)?;
     match (status, request.method, request.path, request.version) {
-        (httparse::Status::Complete(length), Some(method), Some(target), Some(minor)) if length == head.len() => {
+        (httparse::Status::Complete(length), Some(method), Some(target), Some(minor))
+            if length == head.len() =>
+        {
             Ok(Request { method, target, minor, fields: collect(request.headers) })
         }
         _ => Err(BadHead::Malformed("a head that ends in its middle")),
@@ -176,7 +178,10 @@ mod tests {
 
     #[test]
     fn trailers_are_fields() {
-        assert_eq!(parse_trailers(b"A: 1\r\nb:2\r\n"), Ok(vec![("A".to_owned(), b"1".to_vec()), ("b".to_owned(), b"2".to_vec())]));
+        assert_eq!(
+            parse_trailers(b"A: 1\r\nb:2\r\n"),
+            Ok(vec![("A".to_owned(), b"1".to_vec()), ("b".to_owned(), b"2".to_vec())])
+        );
         assert!(parse_trailers(b"A 1\r\n").is_err());
         assert!(parse_trailers(b" A: 1\r\n").is_err());
         assert!(parse_trailers(b"A : 1\r\n").is_err());

@@ -33,7 +33,9 @@ impl Delimiting {
         let has_no_body = is_head || matches!(head.status, 204 | 304);
         match head.framing {
             Framing::Length(_) => Self::Length { declared: head.declared_length, keeps_alive },
-            Framing::Chunked | Framing::UntilClose if has_no_body => Self::Length { declared: None, keeps_alive },
+            Framing::Chunked | Framing::UntilClose if has_no_body => {
+                Self::Length { declared: None, keeps_alive }
+            }
             Framing::Chunked | Framing::UntilClose if minor == 0 => Self::Close,
             Framing::Chunked | Framing::UntilClose => Self::Chunked { keeps_alive },
         }

@@ -114,7 +114,8 @@ impl BodySource for RequestBody {
                     Ok(data) => return Poll::Ready(Ok(Part::Data(data))),
                     Err(frame) => {
                         self.is_over = true;
-                        let lines = frame.into_trailers().map(|trailers| lines(&trailers)).unwrap_or_default();
+                        let lines =
+                            frame.into_trailers().map(|trailers| lines(&trailers)).unwrap_or_default();
                         return Poll::Ready(Ok(Part::End(lines)));
                     }
                 },

@@ -30,7 +30,8 @@ pub(super) const fn of(failure: Failure, language: Language) -> Texts {
 
 const ADMIN_JA: &str = "貴社の管理者に電子証明書の再発行を依頼し、発行後にあらためて取得してください。";
 const ADMIN_SELF_JA: &str = "管理者ご自身の電子証明書の場合は、銀行の窓口へお問い合わせください。";
-const RESTART_JA: &str = "別の電子証明書を選び直すには、ブラウザーの画面をすべて閉じてから、もう一度アクセスしてください。";
+const RESTART_JA: &str =
+    "別の電子証明書を選び直すには、ブラウザーの画面をすべて閉じてから、もう一度アクセスしてください。";
 const ADMIN_EN: &str = "Ask your company's administrator to reissue the certificate, then get the new one.";
 const ADMIN_SELF_EN: &str = "If you are the administrator, contact the bank.";
 const RESTART_EN: &str = "To choose another certificate, close every window of the browser and come back.";
@@ -64,12 +65,20 @@ const fn reason_ja(reason: Reason) -> Texts {
         Reason::Revoked => texts(
             "電子証明書は失効しています",
             "提示された電子証明書は失効の手続きがされているため、ご利用になれません。",
-            &["再発行後の新しい電子証明書をお持ちの場合は、そちらを選んでください。", RESTART_JA, ADMIN_JA, ADMIN_SELF_JA],
+            &[
+                "再発行後の新しい電子証明書をお持ちの場合は、そちらを選んでください。",
+                RESTART_JA,
+                ADMIN_JA,
+                ADMIN_SELF_JA,
+            ],
         ),
         Reason::RevocationUnknown => texts(
             "電子証明書の状態を確認できません",
             "ただいま、電子証明書が失効していないことを確認できないため、ご利用を受け付けられません。",
-            &["しばらくしてからもう一度アクセスしてください。", "続く場合は、お問い合わせ番号を添えて銀行の窓口へご連絡ください。"],
+            &[
+                "しばらくしてからもう一度アクセスしてください。",
+                "続く場合は、お問い合わせ番号を添えて銀行の窓口へご連絡ください。",
+            ],
         ),
         Reason::WrongUsage => texts(
             "ログイン用の電子証明書ではありません",
@@ -153,8 +162,12 @@ const fn reason_en(reason: Reason) -> Texts {
     }
 }
 
-const AGAIN_JA: &[&str] = &["しばらくしてからもう一度アクセスしてください。", "続く場合は、お問い合わせ番号を添えて銀行の窓口へご連絡ください。"];
-const AGAIN_EN: &[&str] = &["Try again in a while.", "If it goes on, contact the bank and give the request ID."];
+const AGAIN_JA: &[&str] = &[
+    "しばらくしてからもう一度アクセスしてください。",
+    "続く場合は、お問い合わせ番号を添えて銀行の窓口へご連絡ください。",
+];
+const AGAIN_EN: &[&str] =
+    &["Try again in a while.", "If it goes on, contact the bank and give the request ID."];
 const ADDRESS_JA: &[&str] = &["アドレスを確かめて、もう一度アクセスしてください。"];
 const ADDRESS_EN: &[&str] = &["Check the address and try again."];
 
@@ -171,14 +184,20 @@ const fn failure_ja(failure: Failure) -> Texts {
             "受け付けられる大きさを超えています。",
             &["データを小さく分けて、もう一度送信してください。"],
         ),
-        Failure::RequestTimeout => texts("送信が時間内に終わりませんでした", "要求を最後まで受け取れませんでした。", AGAIN_JA),
+        Failure::RequestTimeout => {
+            texts("送信が時間内に終わりませんでした", "要求を最後まで受け取れませんでした。", AGAIN_JA)
+        }
         Failure::UpstreamTimeout => {
             texts("応答に時間がかかっています", "業務システムから時間内に応答がありませんでした。", AGAIN_JA)
         }
         Failure::UpstreamUnreachable | Failure::UpstreamBroken(_) => {
             texts("ただいまご利用になれません", "業務システムに接続できませんでした。", AGAIN_JA)
         }
-        _ => texts("要求を受け付けられません", "ブラウザーから届いた要求の形式が正しくありません。", ADDRESS_JA),
+        _ => texts(
+            "要求を受け付けられません",
+            "ブラウザーから届いた要求の形式が正しくありません。",
+            ADDRESS_JA,
+        ),
     }
 }
 
@@ -190,10 +209,14 @@ const fn failure_en(failure: Failure) -> Texts {
             "This connection was opened for another host name.",
             &["Close every window of the browser and come back."],
         ),
-        Failure::BodyTooLarge => {
-            texts("Too much data", "What was sent is larger than is accepted.", &["Send it in smaller parts."])
+        Failure::BodyTooLarge => texts(
+            "Too much data",
+            "What was sent is larger than is accepted.",
+            &["Send it in smaller parts."],
+        ),
+        Failure::RequestTimeout => {
+            texts("Sending took too long", "The request did not arrive in time.", AGAIN_EN)
         }
-        Failure::RequestTimeout => texts("Sending took too long", "The request did not arrive in time.", AGAIN_EN),
         Failure::UpstreamTimeout => {
             texts("No answer yet", "The banking application did not answer in time.", AGAIN_EN)
         }
