@@ -63,13 +63,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_good_file_is_ok_and_a_bad_one_is_explained() {
+    fn a_bad_file_is_explained_and_so_are_the_files_that_it_names() {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("sekisho.yaml");
         let name = config.display().to_string();
         let args = Args { config: config.clone(), print: false };
         fs::write(&config, include_str!("../../config/sekisho.yaml")).unwrap();
-        assert_eq!(answer(&args), Ok(format!("{name}: ok\n")));
+        let missing = answer(&args).unwrap_err();
+        for (file, place) in [("www.pem", "21:20"), ("cert.pem", "27:20"), ("bank-ca.pem", "36:16")] {
+            let file = directory.path().join("certs").join(file);
+            let told = format!("error: {}: there is no such file\n   --> {name}:{place}\n", file.display());
+            assert!(missing.contains(&told), "{missing}");
+        }
+        assert!(missing.ends_with(&format!("3 mistakes in {name}")), "{missing}");
         fs::write(&config, "").unwrap();
         let explained =
             format!("error: the file is empty\n  --> {name}:1:1\n  |\n1 | \n  | ^\n\n1 mistake in {name}");

@@ -420,12 +420,14 @@ impl Http1 {
         self.timer.set(LINGER);
         let Self { io, read, timer, .. } = &mut self;
         let goodbye = async {
-            let _ = io.shutdown().await;
-            while lingers {
+            if io.shutdown().await.is_err() || !lingers {
+                return;
+            }
+            loop {
                 read.clear();
                 let more = std::future::poll_fn(|cx| scratch::poll_read(io, cx, read));
                 if !matches!(more.await, Ok(1..)) {
-                    break;
+                    return;
                 }
             }
         };

@@ -70,10 +70,8 @@ impl ResponseHead {
 fn passed<'a>(fields: &'a [Field<'a>]) -> impl Iterator<Item = &'a Field<'a>> {
     let has_connection = fields.iter().any(|field| field.is("connection"));
     fields.iter().filter(move |field| {
-        !is_hop_by_hop(field.name)
-            && !field.is("content-length")
-            && !(has_connection
-                && tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name)))
+        let is_named = || tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name));
+        !(is_hop_by_hop(field.name) || field.is("content-length") || has_connection && is_named())
     })
 }
 
