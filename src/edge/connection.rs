@@ -21,6 +21,7 @@ pub(super) struct Connection {
     peer: SocketAddr,
     tls: TlsFacts,
     chain: Vec<CertificateDer<'static>>,
+    began_good: bool,
     verdict: Mutex<Arc<Verdict>>,
 }
 
@@ -71,7 +72,8 @@ impl Connection {
         let tls = TlsFacts::of(session);
         let now = worker.clock.now();
         let verdict = judge(&worker, &host, peer, &tls, &chain, now);
-        Arc::new(Self { worker, host, peer, tls, chain, verdict: Mutex::new(verdict) })
+        let began_good = matches!(verdict.standing(), Standing::Good(_));
+        Arc::new(Self { worker, host, peer, tls, chain, began_good, verdict: Mutex::new(verdict) })
     }
 
     /// What the judge says now: the last verdict, unless the trust changed or the time that it held for is over.
@@ -84,9 +86,15 @@ impl Connection {
         verdict.clone()
     }
 
-    /// Whether the connection had its right to be here taken away: a certificate was sent, and it isn't good any more.
+    /// Whether a certificate was sent that isn't good.
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.verdict(self.worker.clock.now()).standing(), Standing::Refused(_))
+    }
+
+    /// Whether the connection had its right to be here taken away (T3). One that never had it is left alone: it
+    /// still has a page to read.
+    pub(super) fn has_lost_standing(&self) -> bool {
+        self.began_good && self.is_refused()
     }
 
     /// The client's address.

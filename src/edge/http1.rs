@@ -97,7 +97,15 @@ impl Http1 {
                 After::Tunnel(upgraded) => {
                     let (exchange, record) = *upgraded;
                     let Self { io, read, connection, timer, .. } = self;
-                    return tunnel::run(io, read, exchange.into_link(), &connection, &timer, record).await;
+                    return Box::pin(tunnel::run(
+                        io,
+                        read,
+                        exchange.into_link(),
+                        &connection,
+                        &timer,
+                        record,
+                    ))
+                    .await;
                 }
             }
         }
@@ -148,7 +156,7 @@ impl Http1 {
         if self.timer.is_late() {
             return Poll::Ready(Wait::Late);
         }
-        if !begun && (self.connection.worker.is_draining() || self.connection.is_refused()) {
+        if !begun && (self.connection.worker.is_draining() || self.connection.has_lost_standing()) {
             return Poll::Ready(Wait::Unwelcome);
         }
         Poll::Pending
