@@ -5,3 +5,6 @@
 mod support;
 
 mod identity;
+mod headers;
+mod paths;
+mod smuggling;

@@ -15,7 +15,7 @@ use super::pki::{Ca, Credential};
 /// Who connects, and how.
 #[derive(Clone)]
 pub struct Client {
-    address: SocketAddr,
+    pub address: SocketAddr,
     pub config: ClientConfig,
     roots: Arc<RootCertStore>,
 }
