@@ -162,7 +162,7 @@ impl Http1 {
         drop(bytes);
         match taken {
             Ok((admitted, client)) => self.exchange(record, admitted, client, wants).await,
-            Err((failure, has_body)) => self.refuse(record, failure, wants, !has_body).await,
+            Err((failure, has_more)) => self.refuse(record, failure, wants, !has_more).await,
         }
     }
 
@@ -179,7 +179,7 @@ impl Http1 {
         let (mut exchange, head) = match answered {
             Ok(answered) => answered,
             Err(failure) => {
-                let is_drained = decoder.is_over();
+                let is_drained = decoder.is_over() && !admitted.upgrade;
                 return self.refuse(record, failure, wants, is_drained).await;
             }
         };
@@ -451,7 +451,8 @@ struct Client {
 
 type Taken = Result<(Admitted, Client), (Failure, bool)>;
 
-/// Reads a head and takes its request in. A failure comes with whether a body follows.
+/// Reads a head and takes its request in. A failure comes with whether something follows that is no request: a body,
+/// or what was sent ahead for another protocol (T24).
 fn take(connection: &Connection, record: &mut Record, head: &[u8]) -> (Taken, Wants) {
     let request = match head::parse_request(head) {
         Ok(request) => request,
@@ -462,10 +463,11 @@ fn take(connection: &Connection, record: &mut Record, head: &[u8]) -> (Taken, Wa
         Ok(framing) => framing,
         Err(bad) => return (Err((Failure::BadRequest(bad.0), true)), wants),
     };
-    let has_body = !matches!(framing, None | Some(Framing::Length(0)));
+    let has_more = !matches!(framing, None | Some(Framing::Length(0)))
+        || request.fields.iter().any(|field| field.is("upgrade"));
     let taken = request_head(&request, framing)
         .and_then(|(head, client)| Ok((intake::admit(connection, record, &head)?, client)))
-        .map_err(|failure| (failure, has_body));
+        .map_err(|failure| (failure, has_more));
     (taken, wants)
 }
 

@@ -8,3 +8,4 @@ mod identity;
 mod headers;
 mod paths;
 mod smuggling;
+mod chunks;
