@@ -9,3 +9,4 @@ mod headers;
 mod paths;
 mod smuggling;
 mod chunks;
+mod responses;

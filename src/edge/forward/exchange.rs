@@ -74,6 +74,8 @@ pub(in crate::edge) struct Exchange {
     is_head: bool,
     upgrade: bool,
     keeps_alive: bool,
+    /// Whether the upstream sent anything at all.
+    has_answered: bool,
     /// Bytes of the request's body that were taken from the client.
     pub(in crate::edge) bytes_in: u64,
 }
@@ -138,6 +140,7 @@ impl Exchange {
             is_head: admitted.is_head,
             upgrade: admitted.upgrade,
             keeps_alive: false,
+            has_answered: false,
             bytes_in: 0,
         }
     }
@@ -296,10 +299,9 @@ impl Exchange {
     }
 
     fn broken(&self, why: &'static str) -> Broken {
-        let nothing_came = matches!(self.receiving, Receiving::Head(_)) && self.link.read.is_empty();
         Broken {
             failure: Failure::UpstreamBroken(why),
-            was_stale: self.link.is_reused && nothing_came && self.bytes_in == 0,
+            was_stale: self.link.is_reused && !self.has_answered && self.bytes_in == 0,
         }
     }
 
@@ -313,7 +315,9 @@ impl Exchange {
             Receiving::Head(_) | Receiving::Over => 4 << 10,
         };
         read.reserve(wanted);
-        pin!(io.read_buf(read)).poll(cx)
+        let length = ready!(pin!(io.read_buf(read)).poll(cx))?;
+        self.has_answered |= length > 0;
+        Poll::Ready(Ok(length))
     }
 
     /// Sends what there is, and takes more from the client whenever that is gone.
