@@ -43,8 +43,15 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
 pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, timer: Timer) {
-    let http1 =
-        Http1 { io, read: BytesMut::new(), write: BytesMut::new(), data: Bytes::new(), connection, timer };
+    let http1 = Http1 {
+        io,
+        read: BytesMut::new(),
+        write: BytesMut::new(),
+        data: Bytes::new(),
+        is_stalled: false,
+        connection,
+        timer,
+    };
     http1.run().await;
 }
 
@@ -55,6 +62,8 @@ struct Http1 {
     /// Lines and small parts on their way to the client, then one large part.
     write: BytesMut,
     data: Bytes,
+    /// Whether the client is waited for to take what was written: then the deadline is its own.
+    is_stalled: bool,
     connection: Arc<Connection>,
     timer: Timer,
 }
@@ -186,7 +195,7 @@ impl Http1 {
         record.answered(head.status);
         if head.status == 101 {
             response_head::write(&mut self.write, &head, Delimiting::Upgrade);
-            return match std::future::poll_fn(|cx| self.poll_flush(cx)).await {
+            return match self.flush().await {
                 Ok(()) => After::Tunnel(Box::new((exchange, record))),
                 Err(_) => After::Close,
             };
@@ -195,6 +204,7 @@ impl Http1 {
         let keeps_alive = client.keeps_alive && !self.connection.worker.is_draining() && !admitted.upgrade;
         let delimiting = Delimiting::of(&head, admitted.is_head, client.minor, keeps_alive);
         response_head::write(&mut self.write, &head, delimiting);
+        self.is_stalled = false;
         let relayed = std::future::poll_fn(|cx| {
             self.poll_relay(cx, &mut exchange, &mut decoder, &mut record, delimiting.is_chunked())
         })
@@ -275,9 +285,9 @@ impl Http1 {
         record: &mut Record,
         is_chunked: bool,
     ) -> Poll<Result<(), Failure>> {
-        let mut is_over = false;
+        let mut is_over = exchange.is_over();
         loop {
-            while !is_over && self.data.is_empty() && self.write.len() < HIGH_WATER {
+            while !is_over && !self.is_stalled && self.data.is_empty() && self.write.len() < HIGH_WATER {
                 let mut source = RequestBody { io: &mut self.io, read: &mut self.read, decoder };
                 match exchange.poll_part(cx, &mut source, &self.timer) {
                     Poll::Ready(Ok(Part::Data(data))) => {
@@ -294,32 +304,42 @@ impl Http1 {
                     Poll::Pending => break,
                 }
             }
-            if self.write.is_empty() && self.data.is_empty() {
-                if is_over {
-                    return self.poll_flush(cx).map_err(|_| Failure::ClientGone);
-                }
-                let is_broken = matches!(self.poll_flush(cx), Poll::Ready(Err(_)));
-                let gone = is_broken || self.is_client_gone(cx, exchange);
-                return if gone { Poll::Ready(Err(Failure::ClientGone)) } else { Poll::Pending };
-            }
-            match self.poll_write(cx) {
-                Poll::Ready(Ok(())) => {
-                    let timeouts = &self.connection.worker.policy.timeouts;
-                    let waits_for_client = !self.write.is_empty() || !self.data.is_empty();
-                    let patience =
-                        if waits_for_client { timeouts.body_idle } else { timeouts.upstream_body_idle };
-                    self.timer.set(patience.get());
-                }
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientGone)),
+            let is_written = self.write.is_empty() && self.data.is_empty();
+            match if is_written { self.poll_flush(cx) } else { self.poll_write(cx) } {
                 Poll::Pending => return self.poll_stalled(cx),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientGone)),
+                Poll::Ready(Ok(())) if self.is_stalled || !is_written => {
+                    // The client takes something: now it is the upstream's turn.
+                    self.is_stalled = false;
+                    self.timer.set(self.connection.worker.policy.timeouts.upstream_body_idle.get());
+                }
+                Poll::Ready(Ok(())) if is_over => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) if self.is_client_gone(cx, exchange) => {
+                    return Poll::Ready(Err(Failure::ClientGone));
+                }
+                Poll::Ready(Ok(())) => return Poll::Pending,
             }
         }
     }
 
-    /// The client doesn't take what is there for it (T26).
-    fn poll_stalled(&self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+    /// The client doesn't take what is there for it (T26): from here on the deadline is its own.
+    fn poll_stalled(&mut self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+        if !self.is_stalled {
+            self.is_stalled = true;
+            self.timer.set(self.connection.worker.policy.timeouts.body_idle.get());
+        }
         self.timer.register(cx);
         if self.timer.is_late() { Poll::Ready(Err(Failure::ClientStalled)) } else { Poll::Pending }
+    }
+
+    /// Writes what waits for the client, or finds that it doesn't read.
+    async fn flush(&mut self) -> Result<(), Failure> {
+        self.is_stalled = false;
+        std::future::poll_fn(|cx| match self.poll_flush(cx) {
+            Poll::Pending => self.poll_stalled(cx),
+            Poll::Ready(flushed) => Poll::Ready(flushed.map_err(|_| Failure::ClientGone)),
+        })
+        .await
     }
 
     fn queue(&mut self, data: Bytes, is_chunked: bool) {
@@ -379,12 +399,7 @@ impl Http1 {
         self.write.put_slice(body);
         record.status = reply.status;
         record.bytes_out = body.len() as u64;
-        self.timer.set(self.connection.worker.policy.timeouts.body_idle.get());
-        let flushed = std::future::poll_fn(|cx| match self.poll_flush(cx) {
-            Poll::Pending => self.poll_stalled(cx).map(|_| Err(io::ErrorKind::TimedOut.into())),
-            ready => ready,
-        });
-        match flushed.await {
+        match self.flush().await {
             Ok(()) => record.complete(),
             Err(_) => return After::Close,
         }

@@ -150,6 +150,11 @@ impl Exchange {
         matches!(self.sending.stage, Stage::Held | Stage::Body)
     }
 
+    /// Whether the response was read to its end.
+    pub(in crate::edge) fn is_over(&self) -> bool {
+        matches!(self.receiving, Receiving::Over)
+    }
+
     /// Moves the request on and looks for the head of the response.
     pub(in crate::edge) fn poll_answer<S: BodySource>(
         &mut self,
@@ -225,7 +230,7 @@ impl Exchange {
     /// Ends a whole exchange: the connection is kept if nothing is left on it in either direction.
     pub(in crate::edge) fn finish(self) {
         let is_sent = self.sending.stage == Stage::Taken && self.sending.is_flushed();
-        if self.keeps_alive && is_sent && matches!(self.receiving, Receiving::Over) {
+        if self.keeps_alive && is_sent && self.is_over() {
             self.worker.upstreams[self.upstream].give_back(self.link);
         }
     }
