@@ -248,13 +248,10 @@ impl Exchange {
                 BadHead::Malformed(why) => why,
                 BadHead::TooManyFields => "too many header fields",
             })?;
-            let Some(length) = found else {
-                return if self.link.read.len() > LONGEST_HEAD {
-                    Err("its head is too long")
-                } else {
-                    Ok(None)
-                };
-            };
+            if found.unwrap_or(self.link.read.len()) > LONGEST_HEAD {
+                return Err("its head is too long");
+            }
+            let Some(length) = found else { return Ok(None) };
             let head = ResponseHead::take(&mut self.link.read, length, self.is_head)?;
             match head.status {
                 101 if self.upgrade => {
