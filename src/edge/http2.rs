@@ -68,8 +68,9 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
             was_idle = is_idle;
             timer.set(if is_idle { timeouts.idle.get() } else { LOOK });
         }
-        if streams.is_stalled(timeouts.body_idle.get()) || (is_ending && timer.is_late()) {
-            // A client that opens streams and doesn't read them, or doesn't go: no goodbye.
+        let is_flooded = streams.is_flooded(limits.h2_resets.get() as usize);
+        if is_flooded || streams.is_stalled(timeouts.body_idle.get()) || (is_ending && timer.is_late()) {
+            // A client that opens streams and resets or doesn't read them, or doesn't go: no goodbye.
             return Poll::Ready(());
         }
         if !is_ending && (timer.is_late() || worker.is_draining() || connection.is_refused()) {
@@ -91,7 +92,7 @@ async fn answer(
     streams: Arc<Streams>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let stream = streams.begin();
+    let mut stream = streams.begin();
     let mut record = Record::begin(&connection, "2");
     let (parts, body) = request.into_parts();
     let fields: Vec<Field<'_>> = parts
@@ -108,6 +109,9 @@ async fn answer(
         Ok(admitted) => exchange(&connection, &mut record, &admitted, &mut source, &timer).await,
         Err(failure) => Err(failure),
     };
+    if !matches!(answered, Err(Failure::ClientGone)) {
+        stream.answered();
+    }
     Ok(match answered {
         Ok((exchange, head)) => {
             record.answered(head.status);

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::connection::{Connection, Verdict};
 use super::failure::{Failure, Fault};
+use super::worker::Worker;
 use crate::clock;
 use crate::ops::Entry;
 
@@ -64,6 +65,11 @@ impl Record {
     /// What the judge says of the connection, as of this request.
     pub(super) const fn verdict(&self) -> &Arc<Verdict> {
         &self.verdict
+    }
+
+    /// The worker that it runs on.
+    pub(super) fn worker(&self) -> &Worker {
+        &self.connection.worker
     }
 
     /// The request is on its way to an upstream.

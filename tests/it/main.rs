@@ -10,3 +10,4 @@ mod paths;
 mod smuggling;
 mod chunks;
 mod responses;
+mod limits;

@@ -179,17 +179,15 @@ impl Version {
         fields: &[(&str, &str)],
         body: &[u8],
     ) -> Response {
+        let length = body.len().to_string();
+        let length = Some(("content-length", length.as_str())).filter(|_| !body.is_empty());
+        let fields: Vec<_> = fields.iter().copied().chain(length).collect();
         if self == Self::Http2 {
-            return Http2::connect(client, name).ask(method, path, fields, body).unwrap();
+            return Http2::connect(client, name).ask(method, path, &fields, body).unwrap();
         }
         let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let length = match body {
-            [] => String::new(),
-            body => format!("Content-Length: {}\r\n", body.len()),
-        };
         let mut connection = client.connect(name).unwrap();
-        connection
-            .send(format!("{method} {path} HTTP/1.1\r\nHost: {name}\r\n{lines}{length}\r\n").as_bytes());
+        connection.send(format!("{method} {path} HTTP/1.1\r\nHost: {name}\r\n{lines}\r\n").as_bytes());
         connection.send(body);
         connection.response_to(method).expect("a response")
     }
