@@ -201,7 +201,10 @@ impl Http1 {
             };
         }
         // A body that isn't read to its end would be taken for the next request.
-        let keeps_alive = client.keeps_alive && !self.connection.worker.is_draining() && !admitted.upgrade;
+        let keeps_alive = client.keeps_alive
+            && !self.connection.worker.is_draining()
+            && !admitted.upgrade
+            && (decoder.is_over() || exchange.takes_body());
         let delimiting = Delimiting::of(&head, admitted.is_head, client.minor, keeps_alive);
         response_head::write(&mut self.write, &head, delimiting);
         self.is_stalled = false;
@@ -473,6 +476,9 @@ fn take(connection: &Connection, record: &mut Record, head: &[u8]) -> (Taken, Wa
         Ok(request) => request,
         Err(bad) => return (Err((bad_head(bad), true)), Wants::default()),
     };
+    if request.minor == 0 {
+        record.protocol = "1.0";
+    }
     let wants = Wants::of(&request.fields);
     let framing = match framing::declared(&request.fields) {
         Ok(framing) => framing,

@@ -19,7 +19,8 @@ pub(super) struct Record {
     begun: Instant,
     /// Also what the backend gets.
     pub(super) request_id: String,
-    protocol: &'static str,
+    /// `1.0`, `1.1` or `2`.
+    pub(super) protocol: &'static str,
     /// The method as it was sent.
     pub(super) method: String,
     /// The path without the query; normalised once it was understood.

@@ -11,3 +11,4 @@ mod smuggling;
 mod chunks;
 mod responses;
 mod limits;
+mod bodies;
