@@ -115,7 +115,13 @@ async fn answer(
     Ok(match answered {
         Ok((exchange, head)) => {
             record.answered(head.status);
-            response(&head).map(|()| Body::relay(exchange, source, timer, record, stream))
+            let is_over = exchange.is_over();
+            let mut body = Body::relay(exchange, source, timer, record, stream);
+            if is_over {
+                // Said with the head: a 304 with a length and a DATA frame, even an empty one, confuses clients.
+                body.end();
+            }
+            response(&head).map(|()| body)
         }
         Err(failure) => refuse(&connection, failure, wants, record, is_head),
     })

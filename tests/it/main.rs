@@ -11,4 +11,5 @@ mod smuggling;
 mod chunks;
 mod responses;
 mod limits;
+mod forwarding;
 mod bodies;

@@ -269,7 +269,10 @@ impl Exchange {
                 _ => {
                     timer.set(self.worker.policy.timeouts.upstream_body_idle.get());
                     self.keeps_alive = head.keeps_alive;
-                    self.receiving = Receiving::Body(Decoder::response(head.framing));
+                    self.receiving = match head.framing {
+                        Framing::Length(0) => Receiving::Over,
+                        framing => Receiving::Body(Decoder::response(framing)),
+                    };
                     if self.sending.stage == Stage::Held {
                         // A final answer instead of 100: the body isn't wanted.
                         self.sending.stage = Stage::Refused;

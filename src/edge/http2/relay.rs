@@ -263,9 +263,11 @@ impl hyper::body::Body for Body {
 }
 
 impl Body {
-    fn end(&mut self) {
+    /// Ends a response that is whole.
+    pub(super) fn end(&mut self) {
         let Self::Relay(relay) = std::mem::replace(self, Self::Over) else { return };
         let Relay { exchange, mut record, stream, .. } = *relay;
+        record.bytes_in = exchange.bytes_in;
         record.complete();
         exchange.finish();
         drop(stream);
