@@ -13,3 +13,4 @@ mod responses;
 mod limits;
 mod forwarding;
 mod bodies;
+mod tunnels;
