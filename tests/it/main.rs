@@ -14,3 +14,4 @@ mod limits;
 mod forwarding;
 mod bodies;
 mod tunnels;
+mod drain;
