@@ -14,4 +14,5 @@ mod limits;
 mod forwarding;
 mod bodies;
 mod tunnels;
+mod outside;
 mod drain;
