@@ -99,7 +99,8 @@ impl Failure {
         }
     }
 
-    /// Whether the connection can't be read on after this: its next request could begin anywhere.
+    /// Whether the connection can't be read on after this: its next request could begin anywhere. Whoever asked for a
+    /// tunnel with `CONNECT` may already be talking through it.
     pub(super) const fn poisons_connection(self) -> bool {
         matches!(
             self,
@@ -107,6 +108,7 @@ impl Failure {
                 | Self::HeadTooLarge(_)
                 | Self::RequestTimeout
                 | Self::BodyTooLarge
+                | Self::MethodNotAllowed
                 | Self::ClientGone
                 | Self::ClientStalled
         )

@@ -186,6 +186,10 @@ fn trailers(buffer: &mut BytesMut, at: &mut ChunkAt) -> Result<Decoded, BadFrami
     match memchr::memmem::find(buffer, b"\r\n\r\n") {
         Some(end) if end <= TRAILERS => {
             let section = buffer.split_to(end + 2).freeze();
+            // What reads the fields would take a bare LF for a line end.
+            if memchr::memchr_iter(b'\n', &section).any(|at| at == 0 || section[at - 1] != b'\r') {
+                return Err(BadFraming("a bare LF"));
+            }
             buffer.advance(2);
             *at = ChunkAt::End;
             Ok(Decoded::End(section))
@@ -305,6 +309,8 @@ mod tests {
             (b"\r\n", "a chunk size that is not a number"),
             (b"fffffffffffffffff\r\n", "a chunk size that is not a number"),
             (b"5\nhello\r\n0\r\n\r\n", "a bare LF"),
+            (b"0\r\nA: b\nC: d\r\n\r\n", "a bare LF"),
+            (b"0\r\n\nC: d\r\n\r\n", "a bare LF"),
             (b"5\r\nhello!\r\n0\r\n\r\n", "a chunk that is longer than its size"),
         ] {
             let result = decode(&mut Decoder::request(Framing::Chunked), body, body.len());

@@ -43,8 +43,15 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
 pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, timer: Timer) {
-    let http1 =
-        Http1 { io, read: BytesMut::new(), write: BytesMut::new(), data: Bytes::new(), connection, timer };
+    let http1 = Http1 {
+        io,
+        read: BytesMut::new(),
+        write: BytesMut::new(),
+        data: Bytes::new(),
+        is_stalled: false,
+        connection,
+        timer,
+    };
     http1.run().await;
 }
 
@@ -55,6 +62,8 @@ struct Http1 {
     /// Lines and small parts on their way to the client, then one large part.
     write: BytesMut,
     data: Bytes,
+    /// Whether the client is waited for to take what was written: then the deadline is its own.
+    is_stalled: bool,
     connection: Arc<Connection>,
     timer: Timer,
 }
@@ -170,7 +179,7 @@ impl Http1 {
         drop(bytes);
         match taken {
             Ok((admitted, client)) => self.exchange(record, admitted, client, wants).await,
-            Err((failure, has_body)) => self.refuse(record, failure, wants, !has_body).await,
+            Err((failure, has_more)) => self.refuse(record, failure, wants, !has_more).await,
         }
     }
 
@@ -187,22 +196,26 @@ impl Http1 {
         let (mut exchange, head) = match answered {
             Ok(answered) => answered,
             Err(failure) => {
-                let is_drained = decoder.is_over();
+                let is_drained = decoder.is_over() && !admitted.upgrade;
                 return self.refuse(record, failure, wants, is_drained).await;
             }
         };
         record.answered(head.status);
         if head.status == 101 {
             response_head::write(&mut self.write, &head, Delimiting::Upgrade);
-            return match std::future::poll_fn(|cx| self.poll_flush(cx)).await {
+            return match self.flush().await {
                 Ok(()) => After::Tunnel(Box::new((exchange, record))),
                 Err(_) => After::Close,
             };
         }
         // A body that isn't read to its end would be taken for the next request.
-        let keeps_alive = client.keeps_alive && !self.connection.worker.is_draining() && !admitted.upgrade;
+        let keeps_alive = client.keeps_alive
+            && !self.connection.worker.is_draining()
+            && !admitted.upgrade
+            && (decoder.is_over() || exchange.takes_body());
         let delimiting = Delimiting::of(&head, admitted.is_head, client.minor, keeps_alive);
         response_head::write(&mut self.write, &head, delimiting);
+        self.is_stalled = false;
         let relayed = std::future::poll_fn(|cx| {
             self.poll_relay(cx, &mut exchange, &mut decoder, &mut record, delimiting.is_chunked())
         })
@@ -283,9 +296,9 @@ impl Http1 {
         record: &mut Record,
         is_chunked: bool,
     ) -> Poll<Result<(), Failure>> {
-        let mut is_over = false;
+        let mut is_over = exchange.is_over();
         loop {
-            while !is_over && self.data.is_empty() && self.write.len() < HIGH_WATER {
+            while !is_over && !self.is_stalled && self.data.is_empty() && self.write.len() < HIGH_WATER {
                 let mut source = RequestBody { io: &mut self.io, read: &mut self.read, decoder };
                 match exchange.poll_part(cx, &mut source, &self.timer) {
                     Poll::Ready(Ok(Part::Data(data))) => {
@@ -302,32 +315,42 @@ impl Http1 {
                     Poll::Pending => break,
                 }
             }
-            if self.write.is_empty() && self.data.is_empty() {
-                if is_over {
-                    return self.poll_flush(cx).map_err(|_| Failure::ClientGone);
-                }
-                let is_broken = matches!(self.poll_flush(cx), Poll::Ready(Err(_)));
-                let gone = is_broken || self.is_client_gone(cx, exchange);
-                return if gone { Poll::Ready(Err(Failure::ClientGone)) } else { Poll::Pending };
-            }
-            match self.poll_write(cx) {
-                Poll::Ready(Ok(())) => {
-                    let timeouts = &self.connection.worker.policy.timeouts;
-                    let waits_for_client = !self.write.is_empty() || !self.data.is_empty();
-                    let patience =
-                        if waits_for_client { timeouts.body_idle } else { timeouts.upstream_body_idle };
-                    self.timer.set(patience.get());
-                }
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientGone)),
+            let is_written = self.write.is_empty() && self.data.is_empty();
+            match if is_written { self.poll_flush(cx) } else { self.poll_write(cx) } {
                 Poll::Pending => return self.poll_stalled(cx),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientGone)),
+                Poll::Ready(Ok(())) if self.is_stalled || !is_written => {
+                    // The client takes something: now it is the upstream's turn.
+                    self.is_stalled = false;
+                    self.timer.set(self.connection.worker.policy.timeouts.upstream_body_idle.get());
+                }
+                Poll::Ready(Ok(())) if is_over => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) if self.is_client_gone(cx, exchange) => {
+                    return Poll::Ready(Err(Failure::ClientGone));
+                }
+                Poll::Ready(Ok(())) => return Poll::Pending,
             }
         }
     }
 
-    /// The client doesn't take what is there for it (T26).
-    fn poll_stalled(&self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+    /// The client doesn't take what is there for it (T26): from here on the deadline is its own.
+    fn poll_stalled(&mut self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+        if !self.is_stalled {
+            self.is_stalled = true;
+            self.timer.set(self.connection.worker.policy.timeouts.body_idle.get());
+        }
         self.timer.register(cx);
         if self.timer.is_late() { Poll::Ready(Err(Failure::ClientStalled)) } else { Poll::Pending }
+    }
+
+    /// Writes what waits for the client, or finds that it doesn't read.
+    async fn flush(&mut self) -> Result<(), Failure> {
+        self.is_stalled = false;
+        std::future::poll_fn(|cx| match self.poll_flush(cx) {
+            Poll::Pending => self.poll_stalled(cx),
+            Poll::Ready(flushed) => Poll::Ready(flushed.map_err(|_| Failure::ClientGone)),
+        })
+        .await
     }
 
     fn queue(&mut self, data: Bytes, is_chunked: bool) {
@@ -387,12 +410,7 @@ impl Http1 {
         self.write.put_slice(body);
         record.status = reply.status;
         record.bytes_out = body.len() as u64;
-        self.timer.set(self.connection.worker.policy.timeouts.body_idle.get());
-        let flushed = std::future::poll_fn(|cx| match self.poll_flush(cx) {
-            Poll::Pending => self.poll_stalled(cx).map(|_| Err(io::ErrorKind::TimedOut.into())),
-            ready => ready,
-        });
-        match flushed.await {
+        match self.flush().await {
             Ok(()) => record.complete(),
             Err(_) => return After::Close,
         }
@@ -459,21 +477,26 @@ struct Client {
 
 type Taken = Result<(Admitted, Client), (Failure, bool)>;
 
-/// Reads a head and takes its request in. A failure comes with whether a body follows.
+/// Reads a head and takes its request in. A failure comes with whether something follows that is no request: a body,
+/// or what was sent ahead for another protocol (T24).
 fn take(connection: &Connection, record: &mut Record, head: &[u8]) -> (Taken, Wants) {
     let request = match head::parse_request(head) {
         Ok(request) => request,
         Err(bad) => return (Err((bad_head(bad), true)), Wants::default()),
     };
+    if request.minor == 0 {
+        record.protocol = "1.0";
+    }
     let wants = Wants::of(&request.fields);
     let framing = match framing::declared(&request.fields) {
         Ok(framing) => framing,
         Err(bad) => return (Err((Failure::BadRequest(bad.0), true)), wants),
     };
-    let has_body = !matches!(framing, None | Some(Framing::Length(0)));
+    let has_more = !matches!(framing, None | Some(Framing::Length(0)))
+        || request.fields.iter().any(|field| field.is("upgrade"));
     let taken = request_head(&request, framing)
         .and_then(|(head, client)| Ok((intake::admit(connection, record, &head)?, client)))
-        .map_err(|failure| (failure, has_body));
+        .map_err(|failure| (failure, has_more));
     (taken, wants)
 }
 

@@ -68,8 +68,9 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
             was_idle = is_idle;
             timer.set(if is_idle { timeouts.idle.get() } else { LOOK });
         }
-        if streams.is_stalled(timeouts.body_idle.get()) || (is_ending && timer.is_late()) {
-            // A client that opens streams and doesn't read them, or doesn't go: no goodbye.
+        let is_flooded = streams.is_flooded(limits.h2_resets.get() as usize);
+        if is_flooded || streams.is_stalled(timeouts.body_idle.get()) || (is_ending && timer.is_late()) {
+            // A client that opens streams and resets or doesn't read them, or doesn't go: no goodbye.
             return Poll::Ready(());
         }
         if !is_ending && (timer.is_late() || worker.is_draining() || connection.has_lost_standing()) {
@@ -91,7 +92,7 @@ async fn answer(
     streams: Arc<Streams>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let stream = streams.begin();
+    let mut stream = streams.begin();
     let mut record = Record::begin(&connection, "2");
     let (parts, body) = request.into_parts();
     let fields: Vec<Field<'_>> = parts
@@ -108,10 +109,19 @@ async fn answer(
         Ok(admitted) => exchange(&connection, &mut record, &admitted, &mut source, &timer).await,
         Err(failure) => Err(failure),
     };
+    if !matches!(answered, Err(Failure::ClientGone)) {
+        stream.answered();
+    }
     Ok(match answered {
         Ok((exchange, head)) => {
             record.answered(head.status);
-            response(&head).map(|()| Body::relay(exchange, source, timer, record, stream))
+            let is_over = exchange.is_over();
+            let mut body = Body::relay(exchange, source, timer, record, stream);
+            if is_over {
+                // Said with the head: a 304 with a length and a DATA frame, even an empty one, confuses clients.
+                body.end();
+            }
+            response(&head).map(|()| body)
         }
         Err(failure) => refuse(&connection, failure, wants, record, is_head),
     })

@@ -66,7 +66,9 @@ pub(super) fn admit(
         return Err(Failure::BodyTooLarge);
     }
     let has_body = !matches!(request.framing, None | Some(Framing::Length(0)));
+    // HTTP/1.0 doesn't know interim responses (RFC 9110, section 10.1.1).
     let expects_continue = has_body
+        && request.protocol != "1.0"
         && request
             .fields
             .iter()

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::connection::{Connection, Verdict};
 use super::failure::{Failure, Fault};
+use super::worker::Worker;
 use crate::clock;
 use crate::ops::Entry;
 
@@ -18,7 +19,8 @@ pub(super) struct Record {
     begun: Instant,
     /// Also what the backend gets.
     pub(super) request_id: String,
-    protocol: &'static str,
+    /// `1.0`, `1.1` or `2`.
+    pub(super) protocol: &'static str,
     /// The method as it was sent.
     pub(super) method: String,
     /// The path without the query; normalised once it was understood.
@@ -64,6 +66,11 @@ impl Record {
     /// What the judge says of the connection, as of this request.
     pub(super) const fn verdict(&self) -> &Arc<Verdict> {
         &self.verdict
+    }
+
+    /// The worker that it runs on.
+    pub(super) fn worker(&self) -> &Worker {
+        &self.connection.worker
     }
 
     /// The request is on its way to an upstream.

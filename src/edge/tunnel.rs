@@ -38,7 +38,8 @@ pub(super) async fn run(
     let mut down = Direction { waiting: read, ..Direction::default() };
     let idle = connection.worker.policy.timeouts.tunnel_idle.get();
     let mut moved_at = clock::instant();
-    timer.set(LOOK);
+    let look = LOOK.min(idle);
+    timer.set(look);
     std::future::poll_fn(|cx| {
         timer.register(cx);
         let before = (up.carried, down.carried);
@@ -53,7 +54,7 @@ pub(super) async fn run(
             return Poll::Ready(());
         }
         if timer.is_late() {
-            timer.set(LOOK);
+            timer.set(look);
         }
         let is_idle = clock::instant().saturating_duration_since(moved_at) > idle;
         if is_idle || connection.has_lost_standing() { Poll::Ready(()) } else { Poll::Pending }

@@ -172,6 +172,13 @@ impl AccessLogBuffer {
     }
 }
 
+impl Drop for AccessLogBuffer {
+    /// What was cut off at the end of a drain is logged after the worker's last tick.
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// The text of the current second: formatting a calendar date per line would cost more than the rest of it.
 #[derive(Default)]
 struct SecondText {

@@ -12,6 +12,10 @@ const SECONDS: [f64; 14] =
 
 macro_rules! metrics {
     ($( $(#[doc = $doc:literal])+ $field:ident: $kind:ident = $name:literal $([$($label:literal),+])?;)+) => {
+        /// Name, help and labels of each, for the docs' test.
+        #[cfg(test)]
+        const NAMES: &[(&str, &str, &[&str])] = &[$(($name, concat!($($doc),+), &[$($($label),+)?])),+];
+
         /// The metrics. Cloning is cheap and shares the counters.
         #[derive(Clone)]
         pub struct Metrics {
@@ -122,6 +126,17 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_metric_is_in_the_docs() {
+        let docs = include_str!("../../docs/metrics.md");
+        for (name, help, labels) in NAMES {
+            let row = docs.lines().find(|row| row.starts_with(&format!("| `{name}` |")));
+            let row = row.unwrap_or_else(|| panic!("docs/metrics.md has no `{name}`"));
+            assert!(row.ends_with(&format!("| {} |", help.trim())), "{row}");
+            assert!(labels.iter().all(|label| row.contains(&format!("`{label}`"))), "{row}");
+        }
+    }
 
     #[test]
     fn every_metric_has_a_help_text_and_our_prefix() {

@@ -5,4 +5,15 @@
 mod support;
 
 mod identity;
+mod headers;
+mod paths;
+mod smuggling;
+mod chunks;
+mod responses;
+mod limits;
+mod forwarding;
+mod bodies;
+mod tunnels;
+mod outside;
+mod drain;
 mod tidy;

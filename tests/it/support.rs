@@ -2,6 +2,8 @@
 
 pub mod backend;
 pub mod client;
+pub mod http2;
+pub mod frames;
 pub mod gate;
 pub mod pki;
 

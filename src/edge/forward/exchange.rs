@@ -74,6 +74,8 @@ pub(in crate::edge) struct Exchange {
     is_head: bool,
     upgrade: bool,
     keeps_alive: bool,
+    /// Whether the upstream sent anything at all.
+    has_answered: bool,
     /// Bytes of the request's body that were taken from the client.
     pub(in crate::edge) bytes_in: u64,
 }
@@ -138,6 +140,7 @@ impl Exchange {
             is_head: admitted.is_head,
             upgrade: admitted.upgrade,
             keeps_alive: false,
+            has_answered: false,
             bytes_in: 0,
         }
     }
@@ -145,6 +148,11 @@ impl Exchange {
     /// Whether the client's body is wanted at the moment; if not, whatever the client sends is for later.
     pub(in crate::edge) fn takes_body(&self) -> bool {
         matches!(self.sending.stage, Stage::Held | Stage::Body)
+    }
+
+    /// Whether the response was read to its end.
+    pub(in crate::edge) fn is_over(&self) -> bool {
+        matches!(self.receiving, Receiving::Over)
     }
 
     /// Moves the request on and looks for the head of the response.
@@ -222,7 +230,7 @@ impl Exchange {
     /// Ends a whole exchange: the connection is kept if nothing is left on it in either direction.
     pub(in crate::edge) fn finish(self) {
         let is_sent = self.sending.stage == Stage::Taken && self.sending.is_flushed();
-        if self.keeps_alive && is_sent && matches!(self.receiving, Receiving::Over) {
+        if self.keeps_alive && is_sent && self.is_over() {
             self.worker.upstreams[self.upstream].give_back(self.link);
         }
     }
@@ -240,13 +248,10 @@ impl Exchange {
                 BadHead::Malformed(why) => why,
                 BadHead::TooManyFields => "too many header fields",
             })?;
-            let Some(length) = found else {
-                return if self.link.read.len() > LONGEST_HEAD {
-                    Err("its head is too long")
-                } else {
-                    Ok(None)
-                };
-            };
+            if found.unwrap_or(self.link.read.len()) > LONGEST_HEAD {
+                return Err("its head is too long");
+            }
+            let Some(length) = found else { return Ok(None) };
             let head = ResponseHead::take(&mut self.link.read, length, self.is_head)?;
             match head.status {
                 101 if self.upgrade => {
@@ -264,7 +269,10 @@ impl Exchange {
                 _ => {
                     timer.set(self.worker.policy.timeouts.upstream_body_idle.get());
                     self.keeps_alive = head.keeps_alive;
-                    self.receiving = Receiving::Body(Decoder::response(head.framing));
+                    self.receiving = match head.framing {
+                        Framing::Length(0) => Receiving::Over,
+                        framing => Receiving::Body(Decoder::response(framing)),
+                    };
                     if self.sending.stage == Stage::Held {
                         // A final answer instead of 100: the body isn't wanted.
                         self.sending.stage = Stage::Refused;
@@ -296,10 +304,9 @@ impl Exchange {
     }
 
     fn broken(&self, why: &'static str) -> Broken {
-        let nothing_came = matches!(self.receiving, Receiving::Head(_)) && self.link.read.is_empty();
         Broken {
             failure: Failure::UpstreamBroken(why),
-            was_stale: self.link.is_reused && nothing_came && self.bytes_in == 0,
+            was_stale: self.link.is_reused && !self.has_answered && self.bytes_in == 0,
         }
     }
 
@@ -313,7 +320,9 @@ impl Exchange {
             Receiving::Head(_) | Receiving::Over => 4 << 10,
         };
         read.reserve(wanted);
-        pin!(io.read_buf(read)).poll(cx)
+        let length = ready!(pin!(io.read_buf(read)).poll(cx))?;
+        self.has_answered |= length > 0;
+        Poll::Ready(Ok(length))
     }
 
     /// Sends what there is, and takes more from the client whenever that is gone.

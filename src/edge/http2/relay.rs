@@ -13,7 +13,7 @@ use slab::Slab;
 
 use crate::clock;
 use crate::edge::failure::Failure;
-use crate::edge::forward::{BodySource, Exchange, Part};
+use crate::edge::forward::{self, BodySource, Exchange, Part};
 use crate::edge::http1::parse_trailers;
 use crate::edge::record::Record;
 use crate::edge::timer::Timer;
@@ -21,13 +21,20 @@ use crate::edge::timer::Timer;
 /// The streams of one connection: how many are open, and since when each waits for its client to read.
 pub(in crate::edge) struct Streams {
     pub(super) open: AtomicUsize,
+    /// Streams that were reset before they were answered, less those that were answered since.
+    resets: AtomicUsize,
     epoch: Instant,
     yielded: Mutex<Slab<Arc<AtomicU64>>>,
 }
 
 impl Default for Streams {
     fn default() -> Self {
-        Self { open: AtomicUsize::new(0), epoch: clock::instant(), yielded: Mutex::default() }
+        Self {
+            open: AtomicUsize::new(0),
+            resets: AtomicUsize::new(0),
+            epoch: clock::instant(),
+            yielded: Mutex::default(),
+        }
     }
 }
 
@@ -40,7 +47,13 @@ impl Streams {
         self.open.fetch_add(1, Ordering::Relaxed);
         let mark = Arc::new(AtomicU64::new(NOTHING));
         let key = self.lock().insert(mark.clone());
-        Stream { streams: self.clone(), mark, key }
+        Stream { streams: self.clone(), mark, key, is_answered: false }
+    }
+
+    /// Whether the client asks, and doesn't wait for the answers, more often than it may (CVE-2023-44487). h2 counts
+    /// only the streams that are reset before we get to see them.
+    pub(super) fn is_flooded(&self, most: usize) -> bool {
+        self.resets.load(Ordering::Relaxed) > most
     }
 
     /// Whether some stream's client hasn't taken what it was given for longer than `patience` (T26): hyper asks for
@@ -68,9 +81,15 @@ pub(super) struct Stream {
     streams: Arc<Streams>,
     mark: Arc<AtomicU64>,
     key: usize,
+    is_answered: bool,
 }
 
 impl Stream {
+    /// The head of the answer is on its way.
+    pub(super) const fn answered(&mut self) {
+        self.is_answered = true;
+    }
+
     /// Something was given to the client; now it is its turn.
     fn yielded(&self) {
         self.mark.store(self.streams.millis(), Ordering::Relaxed);
@@ -86,6 +105,8 @@ impl Drop for Stream {
     fn drop(&mut self) {
         self.streams.lock().try_remove(self.key);
         self.streams.open.fetch_sub(1, Ordering::Relaxed);
+        let count = |resets: usize| if self.is_answered { resets.checked_sub(1) } else { Some(resets + 1) };
+        let _ = self.streams.resets.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
     }
 }
 
@@ -187,6 +208,20 @@ impl Relay {
     }
 }
 
+impl Relay {
+    /// The upstream's trailer fields that may go on: no more of them than to an HTTP/1.1 client.
+    fn trailers(&self, section: &[u8]) -> Result<Option<HeaderMap>, &'static str> {
+        let lines = forward::trailer_lines(&self.record.worker().policy, section)?;
+        let mut trailers = HeaderMap::new();
+        for (name, value) in parse_trailers(&lines).unwrap_or_default() {
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(&value)) {
+                trailers.append(name, value);
+            }
+        }
+        Ok(Some(trailers).filter(|trailers| !trailers.is_empty()))
+    }
+}
+
 impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = Cut;
@@ -200,10 +235,16 @@ impl hyper::body::Body for Body {
         let part = ready!(relay.poll_frame(cx));
         match part {
             Ok(Part::Data(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
-            Ok(Part::End(trailers)) => {
-                let trailers = self.end(&trailers);
-                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
-            }
+            Ok(Part::End(section)) => match relay.trailers(&section) {
+                Ok(trailers) => {
+                    self.end();
+                    Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+                }
+                Err(why) => {
+                    relay.record.fail(Failure::UpstreamBroken(why));
+                    Poll::Ready(Some(Err(Cut)))
+                }
+            },
             Err(_) => Poll::Ready(Some(Err(Cut))),
         }
     }
@@ -222,19 +263,14 @@ impl hyper::body::Body for Body {
 }
 
 impl Body {
-    fn end(&mut self, section: &[u8]) -> Option<HeaderMap> {
-        let Self::Relay(relay) = std::mem::replace(self, Self::Over) else { return None };
+    /// Ends a response that is whole.
+    pub(super) fn end(&mut self) {
+        let Self::Relay(relay) = std::mem::replace(self, Self::Over) else { return };
         let Relay { exchange, mut record, stream, .. } = *relay;
+        record.bytes_in = exchange.bytes_in;
         record.complete();
         exchange.finish();
         drop(stream);
-        let mut trailers = HeaderMap::new();
-        for (name, value) in parse_trailers(section).ok()? {
-            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(&value)) {
-                trailers.append(name, value);
-            }
-        }
-        Some(trailers).filter(|trailers| !trailers.is_empty())
     }
 }
 

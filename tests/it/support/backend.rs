@@ -135,6 +135,11 @@ impl Conversation {
         Some((log.len() - 1, received))
     }
 
+    /// Writes something down among the requests.
+    pub fn note(&self, what: &str) {
+        self.log.lock().unwrap().push(Received { head: what.to_owned(), body: Vec::new() });
+    }
+
     /// Reads so many bytes.
     pub fn read_exactly(&mut self, length: usize) -> Option<Vec<u8>> {
         while self.buffer.len() < length {

@@ -15,7 +15,7 @@ use super::pki::{Ca, Credential};
 /// Who connects, and how.
 #[derive(Clone)]
 pub struct Client {
-    address: SocketAddr,
+    pub address: SocketAddr,
     pub config: ClientConfig,
     roots: Arc<RootCertStore>,
 }
@@ -221,9 +221,14 @@ impl Connection {
 
 /// `GET` over plain HTTP: status and body.
 pub fn plain_get(address: SocketAddr, path: &str) -> (u16, String) {
+    plain(address, "GET", path)
+}
+
+/// Any method over plain HTTP: status and body.
+pub fn plain(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let status = text.split(' ').nth(1).unwrap().parse().unwrap();

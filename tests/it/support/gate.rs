@@ -39,6 +39,8 @@ pub struct Settings<'a> {
     pub yaml: &'a str,
     /// In the place of the usual routes: `/banking` and `/` on the certificate hosts, `/public` anywhere.
     pub routes: Option<&'a str>,
+    /// More of the upstream, beside its endpoints.
+    pub upstream: &'a str,
     /// Revoked from the beginning.
     pub revoked: &'a [&'a Credential],
     /// The clock; the system's by default.
@@ -54,6 +56,11 @@ impl Gate {
     /// A gate before `backend` that differs by `settings`.
     pub fn with(backend: &Backend, ca: Ca, settings: Settings<'_>) -> Self {
         Self::before(&[backend.address], ca, settings)
+    }
+
+    /// The usual gate before `backend`, with more YAML at the top level.
+    pub fn configured(backend: &Backend, yaml: &str) -> Self {
+        Self::with(backend, Ca::new("Mihon Bank CA-G1"), Settings { yaml, ..Settings::default() })
     }
 
     /// A gate before several endpoints.
@@ -109,6 +116,22 @@ impl Gate {
         read_log(&self.folder.path().join("access.log"))
     }
 
+    /// The one line of the access log that `wanted` holds for, once it is written.
+    pub fn logged(&self, wanted: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        let mut found = Vec::new();
+        super::eventually("a line in the access log", || {
+            found = self.access_log().into_iter().filter(|line| wanted(line)).collect();
+            !found.is_empty()
+        });
+        assert_eq!(found.len(), 1, "{found:#?}");
+        found.remove(0)
+    }
+
+    /// Has the access log's file opened anew.
+    pub fn reopen_access_log(&self) {
+        self.gateway.as_ref().unwrap().reopen_access_log();
+    }
+
     /// Begins to drain on a thread of its own.
     pub fn drain(&mut self) -> std::thread::JoinHandle<()> {
         let gateway = self.gateway.take().unwrap();
@@ -139,7 +162,10 @@ impl Drop for Gate {
 
 fn read_log(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines()
+    // A line that is being written isn't one yet.
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    text[..whole]
+        .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect()
 }
@@ -164,10 +190,11 @@ hosts:
 trust: {{ authorities: ca.pem, crl: {{ sources: [ca.crl] }} }}
 routes:
 {routes}
-upstreams: {{ banking: {{ endpoints: [{}] }} }}
+upstreams: {{ banking: {{ endpoints: [{}], {} }} }}
 {}
 ",
         endpoints.join(", "),
+        settings.upstream,
         settings.yaml
     )
 }
