@@ -3,7 +3,9 @@
 pub mod backend;
 pub mod client;
 pub mod gate;
+pub mod h2;
 pub mod pki;
+pub mod reasons;
 
 use std::time::{Duration, Instant};
 
