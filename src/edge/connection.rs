@@ -1,6 +1,7 @@
 //! One client connection after its handshake: which host it is for, and what the judge says of its certificate.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ pub(super) struct Connection {
     tls: TlsFacts,
     chain: Vec<CertificateDer<'static>>,
     verdict: Mutex<Arc<Verdict>>,
+    was_good: AtomicBool,
 }
 
 /// What is logged of the TLS session.
@@ -48,6 +50,10 @@ impl Verdict {
     pub(super) fn standing(&self) -> &Standing {
         &self.judgement.standing
     }
+
+    fn is_good(&self) -> bool {
+        matches!(self.standing(), Standing::Good(_))
+    }
 }
 
 impl Connection {
@@ -71,7 +77,8 @@ impl Connection {
         let tls = TlsFacts::of(session);
         let now = worker.clock.now();
         let verdict = judge(&worker, &host, peer, &tls, &chain, now);
-        Arc::new(Self { worker, host, peer, tls, chain, verdict: Mutex::new(verdict) })
+        let was_good = AtomicBool::new(verdict.is_good());
+        Arc::new(Self { worker, host, peer, tls, chain, verdict: Mutex::new(verdict), was_good })
     }
 
     /// What the judge says now: the last verdict, unless the trust changed or the time that it held for is over.
@@ -80,13 +87,21 @@ impl Connection {
         let in_force = verdict.judgement.valid_until().is_none_or(|until| now <= until);
         if verdict.generation != self.worker.generation() || !in_force {
             *verdict = judge(&self.worker, &self.host, self.peer, &self.tls, &self.chain, now);
+            self.was_good.fetch_or(verdict.is_good(), Ordering::Relaxed);
         }
         verdict.clone()
     }
 
-    /// Whether the connection had its right to be here taken away: a certificate was sent, and it isn't good any more.
+    /// Whether a certificate was sent, and it isn't good.
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.verdict(self.worker.clock.now()).standing(), Standing::Refused(_))
+    }
+
+    /// Whether the connection had its right to be here taken away: its certificate was good, and isn't any more (T3).
+    ///
+    /// One whose certificate never was good stays: its requests are refused one by one, on pages that say why.
+    pub(super) fn has_lost_standing(&self) -> bool {
+        self.is_refused() && self.was_good.load(Ordering::Relaxed)
     }
 
     /// The client's address.

@@ -148,7 +148,7 @@ impl Http1 {
         if self.timer.is_late() {
             return Poll::Ready(Wait::Late);
         }
-        if !begun && (self.connection.worker.is_draining() || self.connection.is_refused()) {
+        if !begun && (self.connection.worker.is_draining() || self.connection.has_lost_standing()) {
             return Poll::Ready(Wait::Unwelcome);
         }
         Poll::Pending

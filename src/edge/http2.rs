@@ -72,7 +72,7 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
             // A client that opens streams and doesn't read them, or doesn't go: no goodbye.
             return Poll::Ready(());
         }
-        if !is_ending && (timer.is_late() || worker.is_draining() || connection.is_refused()) {
+        if !is_ending && (timer.is_late() || worker.is_draining() || connection.has_lost_standing()) {
             is_ending = true;
             serving.as_mut().graceful_shutdown();
             if is_idle {

@@ -56,7 +56,7 @@ pub(super) async fn run(
             timer.set(LOOK);
         }
         let is_idle = clock::instant().saturating_duration_since(moved_at) > idle;
-        if is_idle || connection.is_refused() { Poll::Ready(()) } else { Poll::Pending }
+        if is_idle || connection.has_lost_standing() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     record.bytes_in = up.carried;

@@ -5,3 +5,5 @@
 mod support;
 
 mod identity;
+mod reasons;
+mod tunnels;
