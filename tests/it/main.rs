@@ -6,4 +6,6 @@ mod support;
 
 mod identity;
 mod reasons;
+mod client_certificate;
+mod possession;
 mod tunnels;
