@@ -8,4 +8,6 @@ mod identity;
 mod reasons;
 mod client_certificate;
 mod possession;
+mod certificates;
+mod common_names;
 mod tunnels;
