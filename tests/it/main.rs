@@ -10,4 +10,6 @@ mod client_certificate;
 mod possession;
 mod certificates;
 mod common_names;
+mod resumption;
+mod live;
 mod tunnels;
