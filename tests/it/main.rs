@@ -13,3 +13,8 @@ mod common_names;
 mod resumption;
 mod live;
 mod tunnels;
+mod hosts;
+mod start;
+mod handshakes;
+mod flawed_hellos;
+mod protocols;
