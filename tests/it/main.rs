@@ -1,10 +1,24 @@
 //! The gate as its users meet it: real sockets, real certificates, a real upstream. The names are the rules.
 
+#![expect(clippy::unwrap_used, reason = "a test that is surprised may fall")]
 #![expect(unreachable_pub, reason = "`pub` says what of the support the tests may use")]
 
 mod support;
 
 mod identity;
+mod reasons;
+mod client_certificate;
+mod possession;
+mod certificates;
+mod common_names;
+mod resumption;
+mod live;
+mod live_tunnels;
+mod hosts;
+mod start;
+mod handshakes;
+mod flawed_hellos;
+mod protocols;
 mod headers;
 mod paths;
 mod smuggling;

@@ -6,6 +6,7 @@ pub mod http2;
 pub mod frames;
 pub mod gate;
 pub mod pki;
+pub mod reasons;
 
 use std::time::{Duration, Instant};
 

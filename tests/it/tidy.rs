@@ -38,7 +38,9 @@ fn root() -> &'static Path {
 fn read(folder: &str) -> Vec<(String, String)> {
     sources(&root().join(folder))
         .into_iter()
-        .map(|path| (path.strip_prefix(root()).unwrap().display().to_string(), fs::read_to_string(&path).unwrap()))
+        .map(|path| {
+            (path.strip_prefix(root()).unwrap().display().to_string(), fs::read_to_string(&path).unwrap())
+        })
         .collect()
 }
 

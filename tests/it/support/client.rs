@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{AlertDescription, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::PATIENCE;
 use super::backend::values;
@@ -71,6 +71,18 @@ impl Client {
             stream.conn.complete_io(&mut stream.sock)?;
         }
         Ok(Connection { stream, buffer: Vec::new() })
+    }
+
+    /// The alert that ends a handshake with the host `name`. TLS 1.3 lets a client think that all is well first.
+    pub fn alert(&self, name: &str) -> AlertDescription {
+        let error = match self.connect(name) {
+            Ok(mut connection) => connection.stream.read(&mut [0]).expect_err("an alert, but bytes came"),
+            Err(error) => error,
+        };
+        match error.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(rustls::Error::AlertReceived(alert)) => *alert,
+            _ => panic!("an alert, but {error:?} came"),
+        }
     }
 
     /// One `GET` on a connection of its own.

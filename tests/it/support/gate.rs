@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use sekisho::app::Gateway;
+use sekisho::app::{Gateway, StartError};
 use sekisho::clock::Clock;
 use sekisho::config;
 use sekisho::pki::{Trust, TrustSource};
@@ -21,6 +21,8 @@ pub const WWW: &str = "www.mihonbank.example";
 pub const OPTIONAL: &str = "optional.mihonbank.example";
 /// Requires a certificate, and refuses in the handshake.
 pub const STRICT: &str = "strict.mihonbank.example";
+/// All of them.
+pub const HOSTS: [&str; 4] = [CERT, WWW, OPTIONAL, STRICT];
 
 /// A gate that serves, with what it was made from.
 pub struct Gate {
@@ -45,6 +47,8 @@ pub struct Settings<'a> {
     pub revoked: &'a [&'a Credential],
     /// The clock; the system's by default.
     pub clock: Clock,
+    /// The server certificate of every host; by default one with a P-256 key.
+    pub server: Option<&'a Credential>,
 }
 
 impl Gate {
@@ -65,18 +69,8 @@ impl Gate {
 
     /// A gate before several endpoints.
     pub fn before(endpoints: &[SocketAddr], ca: Ca, settings: Settings<'_>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        let server = ca.server(&[CERT, WWW, OPTIONAL, STRICT]);
-        write("server.pem", &server.pem);
-        write("server.key", &server.key_pem);
-        write("ca.pem", &ca.pem());
-        write("ca.crl", &ca.crl(settings.revoked));
-        write("sekisho.yaml", &yaml(endpoints, &settings));
-        let document =
-            config::load(&folder.path().join("sekisho.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
-        let gateway =
-            Gateway::start(&document, settings.clock.clone()).unwrap_or_else(|error| panic!("{error}"));
+        let folder = lay_out(endpoints, &ca, &settings);
+        let gateway = start_in(&folder, settings.clock.clone()).unwrap_or_else(|error| panic!("{error}"));
         let (address, ops) = (gateway.addresses()[0], gateway.ops_address());
         Self { gateway: Some(gateway), ca, folder, clock: settings.clock, address, ops }
     }
@@ -93,8 +87,20 @@ impl Gate {
 
     /// Puts a CRL that names `revoked` in force.
     pub fn revoke(&self, revoked: &[&Credential]) {
-        std::fs::write(self.folder.path().join("ca.crl"), self.ca.crl(revoked)).unwrap();
+        self.publish_crl(&self.ca.crl(revoked));
+    }
+
+    /// Puts this CRL in force.
+    pub fn publish_crl(&self, crl: &str) {
+        std::fs::write(self.folder.path().join("ca.crl"), crl).unwrap();
         self.publish(&["ca.pem"]);
+    }
+
+    /// Believes another CA, and no longer the one that it began with.
+    pub fn believe(&self, ca: &Ca) {
+        std::fs::write(self.folder.path().join("other.pem"), ca.pem()).unwrap();
+        std::fs::write(self.folder.path().join("ca.crl"), ca.crl(&[])).unwrap();
+        self.publish(&["other.pem"]);
     }
 
     /// Believes the authorities of these files, and the folder's CRL, from now on.
@@ -132,6 +138,19 @@ impl Gate {
         self.gateway.as_ref().unwrap().reopen_access_log();
     }
 
+    /// Waits until a metric has this value. The gate counts an end after it has come, and the client may be faster.
+    pub fn counts(&self, name: &str, value: f64) {
+        super::eventually(&format!("{name} {value}"), || self.metric(name) == value);
+    }
+
+    /// The last line of the access log, once it has so many.
+    pub fn log_line(&self, number: usize) -> serde_json::Value {
+        super::eventually(&format!("{number} lines in the log"), || self.access_log().len() >= number);
+        let mut lines = self.access_log();
+        assert_eq!(lines.len(), number, "{lines:#?}");
+        lines.remove(number - 1)
+    }
+
     /// Begins to drain on a thread of its own.
     pub fn drain(&mut self) -> std::thread::JoinHandle<()> {
         let gateway = self.gateway.take().unwrap();
@@ -158,6 +177,26 @@ impl Drop for Gate {
             gateway.drain();
         }
     }
+}
+
+/// A folder with all that a gate is made from: `sekisho.yaml`, `server.pem`, `server.key`, `ca.pem`, `ca.crl`.
+pub fn lay_out(endpoints: &[SocketAddr], ca: &Ca, settings: &Settings<'_>) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let server = settings.server.cloned().unwrap_or_else(|| ca.server(&HOSTS));
+    write("server.pem", &server.pem);
+    write("server.key", &server.key_pem);
+    write("ca.pem", &ca.pem());
+    write("ca.crl", &ca.crl(settings.revoked));
+    write("sekisho.yaml", &yaml(endpoints, settings));
+    folder
+}
+
+/// Starts the gate of a folder.
+pub fn start_in(folder: &TempDir, clock: Clock) -> Result<Gateway, StartError> {
+    let document =
+        config::load(&folder.path().join("sekisho.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+    Gateway::start(&document, clock)
 }
 
 fn read_log(path: &Path) -> Vec<serde_json::Value> {

@@ -52,10 +52,22 @@ impl Http2 {
 
     /// Sends the head of a request; with `end`, there is no body.
     pub fn send(&mut self, method: &str, path: &str, fields: &[(&str, &str)], end: bool) -> Pending {
+        let name = self.name.clone();
+        self.send_to(&name, (method, path), fields, end)
+    }
+
+    /// The same with another authority than the connection's.
+    fn send_to(
+        &mut self,
+        authority: &str,
+        (method, path): (&str, &str),
+        fields: &[(&str, &str)],
+        end: bool,
+    ) -> Pending {
         let uri = if method == "CONNECT" {
-            format!("{}:443", self.name)
+            format!("{authority}:443")
         } else {
-            format!("https://{}{path}", self.name)
+            format!("https://{authority}{path}")
         };
         let mut request = Request::new(());
         *request.method_mut() = method.parse::<Method>().unwrap();
@@ -122,6 +134,18 @@ impl Http2 {
             let _ = self.send_data(&mut pending, body, true);
         }
         Ok(self.finish(pending)?.0)
+    }
+
+    /// One `GET` for any authority, with JSON asked for.
+    pub fn get(&mut self, authority: &str, path: &str) -> Response {
+        self.get_with(authority, path, &[])
+    }
+
+    /// The same with more fields.
+    pub fn get_with(&mut self, authority: &str, path: &str, fields: &[(&str, &str)]) -> Response {
+        let fields: Vec<_> = fields.iter().copied().chain([("accept", "application/json")]).collect();
+        let pending = self.send_to(authority, ("GET", path), &fields, true);
+        self.finish(pending).unwrap().0
     }
 
     /// Streams that the gate allows at once.

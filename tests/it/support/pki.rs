@@ -3,7 +3,7 @@
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData,
-    RevokedCertParams, SerialNumber,
+    RevokedCertParams, SerialNumber, SigningKey,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
@@ -41,6 +41,11 @@ pub const COMMON_NAME: &str = "10000000000001 tanaka";
 impl Ca {
     /// A CA of this name.
     pub fn new(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        Self { issuer: CertifiedIssuer::self_signed(Self::params(name), key).unwrap() }
+    }
+
+    fn params(name: &str) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, "Mihon Bank, Ltd.");
@@ -48,8 +53,7 @@ impl Ca {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         (params.not_before, params.not_after) = (now() - Duration::days(400), now() + Duration::days(400));
-        let key = KeyPair::generate().unwrap();
-        Self { issuer: CertifiedIssuer::self_signed(params, key).unwrap() }
+        params
     }
 
     /// The CA's certificate.
@@ -84,7 +88,11 @@ impl Ca {
 
     /// A certificate as `params` says, with a new P-256 key.
     pub fn issue(&self, params: CertificateParams) -> Credential {
-        let key = KeyPair::generate().unwrap();
+        self.issue_for(KeyPair::generate().unwrap(), params)
+    }
+
+    /// A certificate as `params` says, for this key.
+    pub fn issue_for(&self, key: KeyPair, params: CertificateParams) -> Credential {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Credential {
             serial: params.serial_number.as_ref().map(|serial| serial.to_bytes()).unwrap_or_default(),
@@ -100,13 +108,45 @@ impl Ca {
         params.signed_by(key, &self.issuer).unwrap().der().clone()
     }
 
+    /// A CA below this one, changed at will. Its own certificate is not in what it issues.
+    pub fn below(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = Self::params(name);
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        Self { issuer: CertifiedIssuer::signed_by(params, key, &self.issuer).unwrap() }
+    }
+
+    /// A client certificate with other bytes in it, signed anew: `old` becomes `new`, which is as long.
+    pub fn forge(&self, credential: &Credential, old: &[u8], new: &[u8]) -> Credential {
+        assert_eq!(old.len(), new.len(), "lengths in DER stand");
+        // SEQUENCE { TBSCertificate, AlgorithmIdentifier of ecdsa-with-SHA256, BIT STRING }
+        let der = credential.chain[0].as_ref();
+        let end = 8 + usize::from(u16::from_be_bytes([der[6], der[7]]));
+        assert_eq!([der[1], der[5]], [0x82, 0x82], "long enough for lengths of two bytes");
+        let mut signed = der[4..end].to_vec();
+        let at = signed.windows(old.len()).position(|bytes| bytes == old).expect("the bytes to replace");
+        signed[at..at + old.len()].copy_from_slice(new);
+        let signature = self.issuer.key().sign(&signed).unwrap();
+        let algorithm = &der[end..end + 2 + usize::from(der[end + 1])];
+        let bits = [&[0x03, u8::try_from(signature.len() + 1).unwrap(), 0], &*signature].concat();
+        let content = [&*signed, algorithm, &bits].concat();
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        let whole = [&[0x30, 0x82], &length[..], &content].concat();
+        Credential { chain: vec![CertificateDer::from(whole)], ..credential.clone() }
+    }
+
     /// A server certificate for `names`.
     pub fn server(&self, names: &[&str]) -> Credential {
+        self.server_for(KeyPair::generate().unwrap(), names)
+    }
+
+    /// A server certificate for `names` and this key.
+    pub fn server_for(&self, key: KeyPair, names: &[&str]) -> Credential {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        self.issue(params)
+        self.issue_for(key, params)
     }
 
     /// A CRL of today that names `revoked`, good for a month.
@@ -133,11 +173,6 @@ impl Ca {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         params.signed_by(&self.issuer).unwrap().pem().unwrap()
-    }
-
-    /// The issuer, for tests that need it as it is.
-    pub fn issuer(&self) -> &Issuer<'static, KeyPair> {
-        &self.issuer
     }
 }
 

@@ -1,0 +1,181 @@
+//! Sessions are taken up again at their own host only (T1), and never with what was thought of them before (T2).
+
+use std::sync::{Arc, Mutex};
+
+use rustls::HandshakeKind::{self, Full, FullWithHelloRetryRequest, Resumed};
+use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
+use rustls::pki_types::ServerName;
+use rustls::version::{TLS12, TLS13};
+use rustls::{NamedGroup, SupportedProtocolVersion};
+
+use crate::support::backend::Backend;
+use crate::support::client::{Client, Connection, Response};
+use crate::support::eventually;
+use crate::support::gate::{CERT, Gate, OPTIONAL, STRICT, WWW};
+use crate::support::pki::{COMMON_NAME, Ca};
+
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+
+/// One `GET` on a connection of its own, and how that began. It is what fetches a ticket, too.
+fn get(client: &Client, host: &str) -> (HandshakeKind, Response) {
+    let mut connection = client.connect(host).unwrap();
+    let kind = connection.stream.conn.handshake_kind().unwrap();
+    connection.send(
+        format!("GET /banking/ HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\n\r\n").as_bytes(),
+    );
+    (kind, connection.response().unwrap())
+}
+
+#[test]
+fn a_session_is_resumed_at_its_own_host_and_is_still_the_same_user() {
+    for version in VERSIONS {
+        let backend = Backend::start();
+        let gate = Gate::start(&backend);
+        for host in [CERT, OPTIONAL, STRICT] {
+            let client = gate.tanaka().with_versions(&[version], Some(&gate.ca.client(COMMON_NAME)));
+            assert_eq!((get(&client, host).0, get(&client, host).0), (Full, Resumed), "{host} {version:?}");
+        }
+        for received in backend.received() {
+            assert_eq!(received.value("x-contract-id").as_deref(), Some("10000000000001"));
+            assert_eq!(received.value("x-user-id").as_deref(), Some("tanaka"));
+        }
+        eventually("six lines in the access log", || gate.access_log().len() == 6);
+        let resumed: Vec<_> = gate.access_log().iter().map(|line| line["tls_resumed"].clone()).collect();
+        assert_eq!(resumed, [false, true, false, true, false, true]);
+        let number = if version.version == TLS13.version { "1.3" } else { "1.2" };
+        let metric =
+            format!("sekisho_handshakes_total{{host=\"{CERT}\",resumed=\"yes\",version=\"{number}\"}}");
+        assert_eq!(gate.metric(&metric), 1.0, "{}", gate.metrics());
+    }
+}
+
+#[test]
+fn a_session_of_one_host_is_never_resumed_at_another() {
+    for version in VERSIONS {
+        for (from, to) in [(OPTIONAL, CERT), (CERT, OPTIONAL), (CERT, STRICT), (WWW, CERT), (WWW, STRICT)] {
+            let backend = Backend::start();
+            let gate = Gate::start(&backend);
+            let mut client = gate.client().with_versions(&[version], Some(&gate.ca.client(COMMON_NAME)));
+            client.config.resumption = Resumption::store(Arc::new(AnyName::default()));
+            assert_eq!(get(&client, from).0, Full);
+            let (kind, response) = get(&client, to);
+            // A hello retry would be a full handshake as well.
+            assert!(matches!(kind, Full | FullWithHelloRetryRequest), "{from} to {to}: {kind:?}");
+            assert_eq!(response.status, 200);
+            // That the store does what it should: at the host of its ticket, the session is resumed.
+            assert_eq!(get(&client, to).0, Resumed);
+        }
+    }
+}
+
+#[test]
+fn no_host_can_read_the_tickets_of_another() {
+    let ca = Ca::new("Mihon Bank CA-G1");
+    let server = ca.server(&[CERT]);
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&server.key).unwrap();
+    let key = Arc::new(rustls::sign::CertifiedKey::new(server.chain, key));
+    let [one, other] = [(); 2].map(|()| sekisho::edge::server_config(key.clone(), None).unwrap());
+    let ticket = one.ticketer.encrypt(b"a session").unwrap();
+    assert_eq!(one.ticketer.decrypt(&ticket).as_deref(), Some(&b"a session"[..]));
+    assert_eq!(other.ticketer.decrypt(&ticket), None);
+    assert!(!one.session_storage.can_cache());
+}
+
+#[test]
+fn a_session_from_before_the_revocation_is_resumed_and_refused() {
+    for version in VERSIONS {
+        let backend = Backend::start();
+        let gate = Gate::start(&backend);
+        let credential = gate.ca.client(COMMON_NAME);
+        let client = gate.client().with_versions(&[version], Some(&credential));
+        assert_eq!(get(&client, CERT).1.status, 200);
+        gate.revoke(&[&credential]);
+        let (kind, response) = get(&client, CERT);
+        assert_eq!((kind, response.status, response.code()), (Resumed, 403, "revoked".to_owned()));
+        assert_eq!(backend.received().len(), 1);
+    }
+}
+
+#[test]
+fn a_session_from_before_a_change_of_authorities_is_resumed_and_refused() {
+    for version in VERSIONS {
+        let backend = Backend::start();
+        let gate = Gate::start(&backend);
+        let client = gate.client().with_versions(&[version], Some(&gate.ca.client(COMMON_NAME)));
+        assert_eq!(get(&client, CERT).1.status, 200);
+        gate.believe(&Ca::new("Mihon Bank CA-G2"));
+        let (kind, response) = get(&client, CERT);
+        assert_eq!((kind, response.status, response.code()), (Resumed, 403, "unknown_authority".to_owned()));
+        assert_eq!(backend.received().len(), 1);
+    }
+}
+
+#[test]
+fn a_refused_session_at_a_strict_host_ends_without_a_byte_of_http() {
+    for version in VERSIONS {
+        let backend = Backend::start();
+        let gate = Gate::start(&backend);
+        let credential = gate.ca.client(COMMON_NAME);
+        let client = gate.client().with_versions(&[version], Some(&credential));
+        assert_eq!(get(&client, STRICT).1.status, 200);
+        gate.revoke(&[&credential]);
+        let mut connection: Connection = client.connect(STRICT).unwrap();
+        assert_eq!(connection.stream.conn.handshake_kind(), Some(Resumed));
+        connection.send(format!("GET /banking/ HTTP/1.1\r\nHost: {STRICT}\r\n\r\n").as_bytes());
+        assert_eq!(connection.read_to_end(), b"");
+        assert_eq!(backend.received().len(), 1);
+    }
+}
+
+#[test]
+fn early_data_is_never_offered() {
+    let backend = Backend::start();
+    let gate = Gate::start(&backend);
+    let mut client = gate.tanaka();
+    client.config.enable_early_data = true;
+    assert_eq!(get(&client, CERT).0, Full);
+    let mut connection = client.connect(CERT).unwrap();
+    assert_eq!(connection.stream.conn.handshake_kind(), Some(Resumed));
+    assert!(!connection.stream.conn.is_early_data_accepted());
+    connection.send(format!("GET / HTTP/1.1\r\nHost: {CERT}\r\n\r\n").as_bytes());
+    assert_eq!(connection.response().unwrap().status, 404);
+    // The ticket says how much early data there may be: without any, the client has no place to write it to.
+    let server = ServerName::try_from(CERT).unwrap();
+    let mut session = rustls::ClientConnection::new(Arc::new(client.config.clone()), server).unwrap();
+    assert!(session.early_data().is_none());
+}
+
+/// Remembers one session of each kind, and offers it to every server.
+#[derive(Debug, Default)]
+struct AnyName {
+    tls12: Mutex<Option<Tls12ClientSessionValue>>,
+    tls13: Mutex<Option<Tls13ClientSessionValue>>,
+}
+
+impl ClientSessionStore for AnyName {
+    fn set_kx_hint(&self, _name: ServerName<'static>, _group: NamedGroup) {}
+
+    fn kx_hint(&self, _name: &ServerName<'_>) -> Option<NamedGroup> {
+        None
+    }
+
+    fn set_tls12_session(&self, _name: ServerName<'static>, session: Tls12ClientSessionValue) {
+        *self.tls12.lock().unwrap() = Some(session);
+    }
+
+    fn tls12_session(&self, _name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.tls12.lock().unwrap().clone()
+    }
+
+    fn remove_tls12_session(&self, _name: &ServerName<'static>) {
+        *self.tls12.lock().unwrap() = None;
+    }
+
+    fn insert_tls13_ticket(&self, _name: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        *self.tls13.lock().unwrap() = Some(ticket);
+    }
+
+    fn take_tls13_ticket(&self, _name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.tls13.lock().unwrap().take()
+    }
+}
