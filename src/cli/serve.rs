@@ -15,7 +15,7 @@ use crate::app::{Gateway, StartError};
 use crate::clock::Clock;
 use crate::config;
 
-/// Serve
+/// Run the gateway until a signal ends it
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The configuration file

@@ -2,6 +2,7 @@
 //! request (T24), and because a request and its exchange then run in one task with one write per small response.
 
 mod head;
+mod request;
 mod request_body;
 mod response_head;
 mod scratch;
@@ -17,14 +18,14 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_rustls::server::TlsStream;
 
 pub(super) use self::head::{BadHead, HeadEnd, parse_response, parse_trailers};
+use self::request::{Client, bad_head, take};
 use self::request_body::RequestBody;
 use self::response_head::Delimiting;
 use super::connection::Connection;
 use super::failure::Failure;
-use super::fields::tokens;
 use super::forward::{self, Answer, Broken, Exchange, Part, ResponseHead};
-use super::framing::{self, Decoder, Framing};
-use super::intake::{self, Admitted, RequestHead};
+use super::framing::{Decoder, Framing};
+use super::intake::Admitted;
 use super::pages::Wants;
 use super::record::Record;
 use super::respond;
@@ -467,84 +468,4 @@ enum Wait {
     Late,
     Unwelcome,
     Gone,
-}
-
-/// What a response has to know of the client.
-struct Client {
-    minor: u8,
-    keeps_alive: bool,
-}
-
-type Taken = Result<(Admitted, Client), (Failure, bool)>;
-
-/// Reads a head and takes its request in. A failure comes with whether something follows that is no request: a body,
-/// or what was sent ahead for another protocol (T24).
-fn take(connection: &Connection, record: &mut Record, head: &[u8]) -> (Taken, Wants) {
-    let request = match head::parse_request(head) {
-        Ok(request) => request,
-        Err(bad) => return (Err((bad_head(bad), true)), Wants::default()),
-    };
-    if request.minor == 0 {
-        record.protocol = "1.0";
-    }
-    let wants = Wants::of(&request.fields);
-    let framing = match framing::declared(&request.fields) {
-        Ok(framing) => framing,
-        Err(bad) => return (Err((Failure::BadRequest(bad.0), true)), wants),
-    };
-    let has_more = !matches!(framing, None | Some(Framing::Length(0)))
-        || request.fields.iter().any(|field| field.is("upgrade"));
-    let taken = request_head(&request, framing)
-        .and_then(|(head, client)| Ok((intake::admit(connection, record, &head)?, client)))
-        .map_err(|failure| (failure, has_more));
-    (taken, wants)
-}
-
-fn request_head<'a>(
-    request: &'a head::Request<'a>,
-    framing: Option<Framing>,
-) -> Result<(RequestHead<'a>, Client), Failure> {
-    let fields = &request.fields;
-    let connection_says =
-        |word: &str| tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(word.as_bytes()));
-    if request.minor == 0 && framing == Some(Framing::Chunked) {
-        return Err(Failure::BadRequest("chunks in HTTP/1.0"));
-    }
-    let mut hosts = fields.iter().filter(|field| field.is("host"));
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Failure::BadRequest("not exactly one Host"));
-    };
-    let (target, authority) = origin_form(request.target, host.value)?;
-    let upgrade = request.minor == 1
-        && request.method == "GET"
-        && matches!(framing, None | Some(Framing::Length(0)))
-        && connection_says("upgrade")
-        && fields.iter().any(|field| field.is("upgrade") && field.value.eq_ignore_ascii_case(b"websocket"));
-    let client =
-        Client { minor: request.minor, keeps_alive: request.minor == 1 && !connection_says("close") };
-    let protocol = if request.minor == 0 { "1.0" } else { "1.1" };
-    Ok((
-        RequestHead { method: request.method, target, authority, fields, framing, upgrade, protocol },
-        client,
-    ))
-}
-
-/// Splits a target in absolute form (RFC 9112, section 3.2.2); then `Host` must say the same.
-fn origin_form<'a>(target: &'a str, host: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Failure> {
-    let Some((scheme, rest)) = target.split_once("://").filter(|_| !target.starts_with('/')) else {
-        return Ok((target.as_bytes(), host));
-    };
-    let slash = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(slash);
-    if !scheme.eq_ignore_ascii_case("https") || !authority.as_bytes().eq_ignore_ascii_case(host) {
-        return Err(Failure::BadRequest("a target that contradicts Host"));
-    }
-    Ok((if path.is_empty() { b"/" } else { path.as_bytes() }, authority.as_bytes()))
-}
-
-const fn bad_head(bad: BadHead) -> Failure {
-    match bad {
-        BadHead::Malformed(why) => Failure::BadRequest(why),
-        BadHead::TooManyFields => Failure::HeadTooLarge("more header fields than are ever read"),
-    }
 }
