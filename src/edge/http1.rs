@@ -22,7 +22,7 @@ use self::request::{Client, bad_head, take};
 use self::request_body::RequestBody;
 use self::response_head::Delimiting;
 use super::connection::Connection;
-use super::failure::Failure;
+use super::failure::{Failure, Fault};
 use super::forward::{self, Answer, Broken, Exchange, Part, ResponseHead};
 use super::framing::{Decoder, Framing};
 use super::intake::Admitted;
@@ -83,6 +83,8 @@ enum Next {
 enum After {
     Next,
     Close,
+    /// Close without TLS's goodbye: what was sent isn't whole, and for HTTP/1.0 nothing else would say so.
+    Cut,
     /// Close, but let the client read the answer first: it may still be sending.
     Linger,
     Tunnel(Box<(Exchange, Record)>),
@@ -103,6 +105,7 @@ impl Http1 {
             match after {
                 After::Next => {}
                 After::Close => return self.close(false).await,
+                After::Cut => return,
                 After::Linger => return self.close(true).await,
                 After::Tunnel(upgraded) => {
                     let (exchange, record) = *upgraded;
@@ -225,7 +228,10 @@ impl Http1 {
         if let Err(failure) = relayed {
             // Too late for another answer: cut it off, so that the client sees it isn't whole.
             record.fail(failure);
-            return After::Close;
+            if failure.fault() == Fault::Upstream {
+                let _ = self.flush().await;
+            }
+            return After::Cut;
         }
         record.complete();
         exchange.finish();

@@ -1,8 +1,7 @@
 //! The way of a request to a backend and back: framing, order, connections, and what is said when it fails.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::Duration;
 
 use crate::support::backend::Backend;
 use crate::support::eventually;
@@ -18,17 +17,6 @@ fn request(method: &str, path: &str) -> String {
 
 fn answer(text: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes()
-}
-
-fn note_when_gone(mut conversation: crate::support::backend::Conversation) {
-    // Reading ends when the gate closes.
-    if conversation.receive().is_none() {
-        conversation.note("gone");
-    }
-}
-
-fn is_gone(backend: &Backend) -> bool {
-    backend.received().iter().any(|received| received.head == "gone")
 }
 
 #[test]
@@ -160,20 +148,6 @@ fn an_upstream_that_can_not_be_reached_is_a_502() {
 }
 
 #[test]
-fn an_upstream_that_does_not_answer_in_time_is_a_504() {
-    for version in Version::BOTH {
-        let backend = Backend::conversing(|mut conversation| {
-            conversation.receive();
-            note_when_gone(conversation);
-        });
-        let gate = Gate::configured(&backend, "timeouts: { upstream_first_byte: 300ms }");
-        let response = version.ask(&gate.tanaka(), CERT, ("GET", "/banking/a"), &[JSON], b"");
-        assert_eq!((response.status, response.code().as_str()), (504, "upstream_timeout"), "{version:?}");
-        eventually("the upstream's connection is closed", || is_gone(&backend));
-    }
-}
-
-#[test]
 fn a_response_that_ends_in_the_middle_is_seen_to() {
     for framing in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
         let backend = Backend::conversing(move |mut conversation| {
@@ -187,7 +161,7 @@ fn a_response_that_ends_in_the_middle_is_seen_to() {
         let bytes = String::from_utf8(connection.read_to_end()).unwrap();
         let (head, body) = bytes.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-        assert!(body.len() < 10 && !body.ends_with("0\r\n\r\n") || body == "5\r\nhello\r\n", "{body}");
+        assert!(["hello", "5\r\nhello\r\n"].contains(&body), "{body}");
         let ended = Http2::connect(&gate.tanaka(), CERT).ask("GET", "/banking/a", &[], b"");
         assert!(ended.as_ref().is_err_and(h2::Error::is_reset), "{ended:?}");
         eventually("both are logged", || {
@@ -197,65 +171,17 @@ fn a_response_that_ends_in_the_middle_is_seen_to() {
 }
 
 #[test]
-fn a_client_that_goes_away_takes_its_request_along() {
-    // While nothing has come back, and in the middle of the response.
-    for begun in [false, true] {
-        let backend = Backend::conversing(move |mut conversation| {
-            conversation.receive();
-            if begun {
-                let _ = conversation.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
-            }
-            note_when_gone(conversation);
-        });
-        let gate = Gate::start(&backend);
-        let mut connection = gate.tanaka().connect(CERT).unwrap();
-        connection.send(request("GET", "/banking/a").as_bytes());
-        eventually("the backend has the request", || backend.received().len() == 1);
-        if begun {
-            connection.read_until(b"hello").unwrap();
-        }
-        drop(connection);
-        eventually("the upstream's connection is closed", || is_gone(&backend));
-        gate.logged(|line| line["failure"] == "client_gone" && line["protocol"] == "1.1");
-    }
-}
-
-#[test]
-fn a_stream_that_is_reset_takes_its_request_along() {
-    for begun in [false, true] {
-        let backend = Backend::conversing(move |mut conversation| {
-            let received = conversation.receive().unwrap();
-            if received.line() == "GET /banking/b" {
-                return conversation.stream.write_all(&answer("ok")).unwrap();
-            }
-            if begun {
-                let _ = conversation.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
-            }
-            note_when_gone(conversation);
-        });
-        let gate = Gate::start(&backend);
-        let mut http2 = Http2::connect(&gate.tanaka(), CERT);
-        let mut pending = http2.send("GET", "/banking/a", &[], true);
-        eventually("the backend has the request", || backend.received().len() == 1);
-        if begun {
-            drop(http2.head(&mut pending).unwrap());
-        }
-        drop(pending);
-        eventually("the upstream's connection is closed", || is_gone(&backend));
-        gate.logged(|line| line["failure"] == "client_gone" && line["protocol"] == "2");
-        assert_eq!(http2.ask("GET", "/banking/b", &[], b"").unwrap().text(), "ok");
-    }
-}
-
-#[test]
-fn an_idle_connection_to_a_backend_is_given_up() {
-    let backend = Backend::conversing(|mut conversation| {
+fn a_response_that_ends_in_the_middle_has_no_orderly_end_for_http_1_0_either() {
+    let backend = Backend::conversing(move |mut conversation| {
         conversation.receive();
-        let _ = conversation.stream.write_all(&answer("ok"));
-        conversation.stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        note_when_gone(conversation);
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let _ = conversation.stream.write_all(&[head.as_slice(), b"5\r\nhello\r\n"].concat());
     });
-    let gate = Gate::configured(&backend, "timeouts: { upstream_idle: 300ms }");
-    assert_eq!(gate.tanaka().get(CERT, "/banking/a").status, 200);
-    eventually("the gate closes it", || is_gone(&backend));
+    let gate = Gate::start(&backend);
+    let mut connection = gate.tanaka().connect(CERT).unwrap();
+    connection.send(format!("GET /banking/a HTTP/1.0\r\nHost: {CERT}\r\n\r\n").as_bytes());
+    connection.read_until(b"\r\n\r\nhello").unwrap();
+    // Without TLS's close_notify a client knows that there should have been more.
+    let end = connection.stream.read(&mut [0]).unwrap_err();
+    assert_eq!(end.kind(), std::io::ErrorKind::UnexpectedEof);
 }

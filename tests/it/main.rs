@@ -1,7 +1,7 @@
 //! The gate as its users meet it: real sockets, real certificates, a real upstream. The names are the rules.
 
-#![expect(clippy::unwrap_used, reason = "a test that is surprised may fall")]
 #![expect(unreachable_pub, reason = "`pub` says what of the support the tests may use")]
+#![expect(clippy::unwrap_used, reason = "what can't be set up fails its test, in helpers too")]
 
 mod support;
 
@@ -20,12 +20,15 @@ mod handshakes;
 mod flawed_hellos;
 mod protocols;
 mod headers;
+mod hops;
 mod paths;
 mod smuggling;
+mod smuggling_http2;
 mod chunks;
 mod responses;
 mod limits;
 mod forwarding;
+mod giving_up;
 mod bodies;
 mod tunnels;
 mod outside;
