@@ -2,8 +2,10 @@
 
 pub mod backend;
 pub mod client;
+pub mod demo;
 pub mod gate;
 pub mod pki;
+pub mod process;
 
 use std::time::{Duration, Instant};
 
