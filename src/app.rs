@@ -49,7 +49,7 @@ pub enum StartError {
     /// An address that can't be bound.
     Bind(SocketAddr, io::Error),
     /// The access log can't be opened.
-    AccessLog(io::Error),
+    AccessLog(LogTarget, io::Error),
     /// The system refused a thread, a random number or the like.
     System(String),
 }
@@ -59,7 +59,10 @@ impl fmt::Display for StartError {
         match self {
             Self::Config(problems) => problems.fmt(f),
             Self::Bind(address, error) => write!(f, "can't listen on {address}: {error}"),
-            Self::AccessLog(error) => write!(f, "the access log can't be opened: {error}"),
+            Self::AccessLog(LogTarget::File(path), error) => {
+                write!(f, "the access log {} can't be opened: {error}", path.display())
+            }
+            Self::AccessLog(_, error) => write!(f, "the access log can't be opened: {error}"),
             Self::System(error) => f.write_str(error),
         }
     }
@@ -102,8 +105,9 @@ impl Gateway {
             .map_err(system)?;
         let readiness = Readiness::default();
         let ops_address = start_ops(&runtime, config.ops.bind, &metrics, &readiness)?;
-        let access_log = AccessLog::open(log_target(&config.access_log), metrics.access_log_dropped.clone())
-            .map_err(StartError::AccessLog)?;
+        let target = log_target(&config.access_log);
+        let access_log = AccessLog::open(target.clone(), metrics.access_log_dropped.clone())
+            .map_err(|error| StartError::AccessLog(target, error))?;
 
         let (phase, phases) = watch::channel(Phase::Serving);
         let connections = Arc::new(AtomicUsize::new(0));

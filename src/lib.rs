@@ -3,26 +3,28 @@
 //! The rooms, from the door inwards; `docs/ARCHITECTURE.md` is the tour. A room imports only rooms below it
 //! (`tests/it/tidy.rs` holds that).
 
-/// What was typed → what was meant → exit code.
+// Plain comments: rustdoc would resolve the links of a room's own `//!` from here if there were doc comments too.
+
+// What was typed → what was meant → exit code.
 pub mod cli;
 
-/// The composition root: a configuration in, a running gateway out.
+// The composition root: a configuration in, a running gateway out.
 pub mod app;
 
-/// The data path: listener, TLS, connection, gate, forwarding.
+// The data path: listener, TLS, connection, gate, forwarding.
 pub mod edge;
 
-/// What is seen from outside: metrics, health, access log.
+// What is seen from outside: metrics, health, access log.
 pub mod ops;
 
-/// The operator's YAML file, read whole, with every mistake at once.
+// The operator's YAML file, read whole, with every mistake at once.
 pub mod config;
 
-/// Certificates: subject → identity, authorities, CRLs, the judge, the development CA.
+// Certificates: subject → identity, authorities, CRLs, the judge, the development CA.
 pub mod pki;
 
-/// Pure words of the domain: identities, standings and their reasons.
+// Pure words of the domain: identities, standings and their reasons.
 pub mod domain;
 
-/// The only reader of the time.
+// The only reader of the time.
 pub mod clock;

@@ -1,6 +1,6 @@
 //! Certificates: what is in them, whom we believe, and the judge that turns a client's chain into a standing.
 //!
-//! In reading order: files ([`certificates`], [`server_key`]) → one certificate by itself → the subject's identity →
+//! In reading order: files ([`certificates`], [`server_key()`]) → one certificate by itself → the subject's identity →
 //! authorities and revocation lists → [`Trust`], a snapshot of them → [`Judge`] → [`ClientCertificates`], which is
 //! what rustls asks. Nothing here reads the configuration or the time, or knows of HTTP.
 

@@ -43,8 +43,10 @@ impl Failure {
 
     /// Says it on stderr.
     pub(super) fn report(&self, command: &str) -> ExitCode {
+        // What has lines of its own begins on one.
+        let space = if self.message.starts_with('\n') { "" } else { " " };
         // Nobody is left to be told if stderr is closed.
-        let _ = writeln!(io::stderr(), "sekisho {command}: {}", self.message);
+        let _ = writeln!(io::stderr(), "sekisho {command}:{space}{}", self.message);
         ExitCode::from(self.code)
     }
 }

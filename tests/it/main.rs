@@ -1,7 +1,7 @@
 //! The gate as its users meet it: real sockets, real certificates, a real upstream. The names are the rules.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails, and says where")]
 #![expect(unreachable_pub, reason = "`pub` says what of the support the tests may use")]
-#![expect(clippy::unwrap_used, reason = "what can't be set up fails its test, in helpers too")]
 
 mod support;
 
@@ -33,4 +33,8 @@ mod bodies;
 mod tunnels;
 mod outside;
 mod drain;
+mod browser;
+mod cli;
+mod demo;
+mod interop;
 mod tidy;

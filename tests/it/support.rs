@@ -2,10 +2,12 @@
 
 pub mod backend;
 pub mod client;
-pub mod http2;
+pub mod demo;
 pub mod frames;
 pub mod gate;
+pub mod http2;
 pub mod pki;
+pub mod process;
 pub mod reasons;
 
 use std::time::{Duration, Instant};

@@ -44,7 +44,9 @@ const fn reason_ja(reason: Reason) -> Texts {
             &[
                 "電子証明書を取得したパソコンとブラウザーでアクセスしてください。",
                 "証明書の選択画面で取り消した場合や選択画面が表示されない場合は、ブラウザーの画面をすべて閉じてから、もう一度アクセスしてください。",
-                "まだ取得していない場合は、貴社の管理者にお問い合わせください。",
+                // Chromium and what is made of it do not offer an expired certificate at all.
+                "有効期限が切れた電子証明書は、選択画面に表示されないことがあります。有効期限をお確かめください。",
+                "まだ取得していない場合や有効期限が切れている場合は、貴社の管理者にお問い合わせください。",
             ],
         ),
         Reason::UnknownAuthority => texts(
@@ -111,7 +113,8 @@ const fn reason_en(reason: Reason) -> Texts {
             &[
                 "Use the PC and the browser in which you got your certificate.",
                 "If you cancelled the choice, or no choice appeared, close every window of the browser and come back.",
-                "If you have none yet, ask your company's administrator.",
+                "Browsers may not offer a certificate that has expired: check until when yours is valid.",
+                "If you have none yet, or it has expired, ask your company's administrator.",
             ],
         ),
         Reason::UnknownAuthority => texts(

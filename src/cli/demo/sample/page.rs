@@ -25,7 +25,7 @@ const POLICY: &str =
   :root { color-scheme: light dark; --line: #8884; --soft: #8881; --accent: light-dark(#14506b, #8cc8e4); }
   body { margin: 0; font: 1rem/1.7 system-ui, "Hiragino Sans", "Yu Gothic UI", "Noto Sans CJK JP", sans-serif; }
   header { background: #14506b; color: #fff; padding: 1.2rem 1.5rem; }
-  header p, h1 { margin: 0; } h1 { font-size: 1.35rem; }
+  header p, h1 { margin: 0; } h1 { font-size: 1.35rem; text-wrap: balance; } h1, p { word-break: auto-phrase; }
   main { max-width: 56rem; margin: 0 auto; padding: 1rem 1.5rem 3rem; }
   h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
   [lang=en] { opacity: .8; font-size: .92em; }
