@@ -383,13 +383,15 @@ impl Http1 {
         Ok(())
     }
 
-    /// Whether the client closed its side while it should wait. What it sends instead is the next request's.
+    /// Whether the client went away while it should wait. What it sends instead is the next request's.
     fn is_client_gone(&mut self, cx: &mut Context<'_>, exchange: &Exchange) -> bool {
         // While the body is wanted, its source reads the connection and sees its end.
         while !exchange.takes_body() && self.read.len() < PIPELINED {
             match scratch::poll_read(&mut self.io, cx, &mut self.read) {
                 Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(_) => return true,
+                // It has said all that it had to say; that it still listens shows a layer below.
+                Poll::Ready(Ok(0)) => return self.io.get_ref().0.poll_closed(cx).is_ready(),
+                Poll::Ready(Err(_)) => return true,
                 Poll::Pending => return false,
             }
         }

@@ -26,6 +26,15 @@ impl Socket {
         self.budget = budget;
     }
 
+    /// Ready once the client has closed its side of the TCP connection, or it broke. For after a close_notify, which
+    /// ends only what the client sends (RFC 8446, section 6.1): a client may well wait for the answer behind it.
+    pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.tcp.poll_peek(cx, &mut ReadBuf::new(&mut [0]))) {
+            Ok(0) | Err(_) => Poll::Ready(()),
+            Ok(_) => Poll::Pending,
+        }
+    }
+
     /// Whether more was sent than was allowed.
     pub(super) const fn is_overdrawn(&self) -> bool {
         self.read > self.budget

@@ -54,6 +54,29 @@ fn a_client_that_goes_away_takes_its_request_along() {
 }
 
 #[test]
+fn a_client_that_has_nothing_more_to_say_still_gets_its_answer() {
+    // TLS's goodbye ends one direction only; gnutls-cli says it as soon as its input ends.
+    let (go_on, may_go_on) = std::sync::mpsc::channel();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let backend = Backend::conversing(move |mut conversation| {
+        conversation.receive();
+        may_go_on.lock().unwrap().recv().unwrap();
+        conversation.stream.write_all(&answer("late")).unwrap();
+    });
+    let gate = Gate::start(&backend);
+    let mut connection = gate.tanaka().connect(CERT).unwrap();
+    connection.send(request("GET", "/banking/").as_bytes());
+    connection.stream.conn.send_close_notify();
+    connection.stream.flush().unwrap();
+    eventually("the backend has the request", || backend.received().len() == 1);
+    // The gate has one thread: once it has answered somebody else, it has seen the goodbye.
+    assert_eq!(gate.client().get(CERT, "/banking/").status, 403);
+    go_on.send(()).unwrap();
+    assert_eq!(connection.response().expect("an answer").text(), "late");
+    assert!(connection.is_closed());
+}
+
+#[test]
 fn a_stream_that_is_reset_takes_its_request_along() {
     for begun in [false, true] {
         let backend = Backend::conversing(move |mut conversation| {
