@@ -7,6 +7,7 @@ use std::sync::{Mutex, mpsc};
 use crate::support::backend::Backend;
 use crate::support::client::plain_get;
 use crate::support::eventually;
+use crate::support::frames::{Frames, GOAWAY, HEADERS};
 use crate::support::gate::{CERT, Gate};
 use crate::support::http2::Http2;
 
@@ -39,15 +40,20 @@ fn requests_in_flight_end_well_and_nobody_new_is_served() {
     assert_eq!(idle.response().unwrap().status, 200);
     let mut idle2 = Http2::connect(&tanaka, CERT);
     assert_eq!(idle2.ask("GET", "/banking/a", &[], b"").unwrap().status, 200);
+    let mut idle3 = Frames::connect(&tanaka, CERT);
+    let request = idle3.get(1, "/banking/a", &[]);
+    idle3.send(&request);
+    assert!(idle3.next(&[HEADERS]).is_some());
     let mut busy = tanaka.connect(CERT).unwrap();
     busy.send(&get("/banking/slow"));
     let mut busy2 = Http2::connect(&tanaka, CERT);
     let slow = busy2.send("GET", "/banking/slow", &[], true);
-    eventually("the backend has all of them", || backend.received().len() == 4);
+    eventually("the backend has all of them", || backend.received().len() == 5);
     let drained = gate.drain();
     // Idle connections are closed, over HTTP/2 with a GOAWAY that says no error.
     assert!(idle.is_closed());
-    idle2.ended().unwrap();
+    idle2.ended();
+    assert_eq!(idle3.next(&[GOAWAY]).unwrap().payload[4..], [0; 4], "NO_ERROR");
     eventually("the gate is not ready", || plain_get(ops, "/readyz").0 == 503);
     assert_eq!(plain_get(ops, "/readyz").1, "not ready: starting or draining\n");
     assert_eq!(plain_get(ops, "/livez").0, 200);
@@ -60,11 +66,11 @@ fn requests_in_flight_end_well_and_nobody_new_is_served() {
     assert_eq!((response.text(), response.value("connection").as_deref()), ("ok".to_owned(), Some("close")));
     assert!(busy.is_closed());
     assert_eq!(busy2.finish(slow).unwrap().0.text(), "ok");
-    busy2.ended().unwrap();
+    busy2.ended();
     drained.join().unwrap();
     assert!(plain_get_fails(ops));
     let lines = gate.access_log();
-    assert_eq!(lines.iter().filter(|line| line["status"] == 200).count(), 4, "{lines:#?}");
+    assert_eq!(lines.iter().filter(|line| line["status"] == 200).count(), 5, "{lines:#?}");
 }
 
 fn plain_get_fails(address: std::net::SocketAddr) -> bool {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
 use super::backend::values;
@@ -61,7 +62,18 @@ impl Client {
 
     /// Connects and shakes hands with the host `name`.
     pub fn connect(&self, name: &str) -> io::Result<Connection> {
-        let tcp = TcpStream::connect(self.address)?;
+        self.connect_over(TcpStream::connect(self.address)?, name)
+    }
+
+    /// The same with a small receive buffer: the gate soon has to wait for a client that doesn't read.
+    pub fn connect_narrow(&self, name: &str) -> io::Result<Connection> {
+        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None)?;
+        socket.set_recv_buffer_size(16 << 10)?;
+        socket.connect(&self.address.into())?;
+        self.connect_over(socket.into(), name)
+    }
+
+    fn connect_over(&self, tcp: TcpStream, name: &str) -> io::Result<Connection> {
         tcp.set_read_timeout(Some(PATIENCE))?;
         tcp.set_nodelay(true)?;
         let server = ServerName::try_from(name.to_owned()).unwrap();
