@@ -40,6 +40,7 @@ impl Http2 {
         let config = client.clone().offering(&["h2"]).config;
         let (sender, connection) = runtime.block_on(async {
             let tcp = tokio::net::TcpStream::connect(client.address).await.unwrap();
+            tcp.set_nodelay(true).unwrap();
             let server = ServerName::try_from(name.to_owned()).unwrap();
             let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
             let tls = connector.connect(server, tcp).await.unwrap();
