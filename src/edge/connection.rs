@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use super::policy::Host;
 use super::worker::Worker;
 use crate::config::ClientCertificate;
-use crate::domain::{Identity, Standing};
+use crate::domain::{Identity, Refusal, Standing};
 use crate::ops::escape_into;
 use crate::pki::Judgement;
 
@@ -86,20 +86,18 @@ impl Connection {
         verdict.clone()
     }
 
-    /// Whether a certificate was sent that isn't good.
-    pub(super) fn is_refused(&self) -> bool {
-        matches!(self.verdict(self.worker.clock.now()).standing(), Standing::Refused(_))
+    /// The refusal of the certificate that was sent, if it isn't good.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match self.verdict(self.worker.clock.now()).standing() {
+            Standing::Refused(refusal) => Some(*refusal),
+            Standing::Absent | Standing::Good(_) => None,
+        }
     }
 
     /// Whether the connection had its right to be here taken away (T3). One that never had it is left alone: it
     /// still has a page to read.
     pub(super) fn has_lost_standing(&self) -> bool {
-        self.began_good && self.is_refused()
-    }
-
-    /// The client's address.
-    pub(super) const fn peer(&self) -> SocketAddr {
-        self.peer
+        self.began_good && self.refusal().is_some()
     }
 }
 
@@ -190,7 +188,8 @@ fn log_members(
         escape_into(&mut out, value.as_bytes());
         out.push(b'"');
     };
-    member("client", &peer.to_string());
+    // A socket for both families shows IPv4 addresses as mapped ones.
+    member("client", &SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string());
     member("host", &host.name);
     member("tls_version", tls.version);
     member("tls_suite", tls.suite);

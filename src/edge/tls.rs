@@ -15,6 +15,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::policy::{Host, Policy};
 use super::socket::Socket;
+use crate::domain::Reason;
+use crate::pki::ClientCertificates;
 
 /// A handshake that didn't come to its end.
 #[derive(Debug)]
@@ -27,7 +29,9 @@ pub(super) enum HandshakeFailure {
     Timeout,
     /// The client closed the connection.
     Closed,
-    /// Not TLS, nothing in common, a bad signature, or a certificate refused in the handshake.
+    /// A certificate was demanded in the handshake, and there was no good one.
+    Refused(Reason),
+    /// Not TLS, nothing in common, or a bad signature.
     Tls(String),
 }
 
@@ -39,6 +43,7 @@ impl HandshakeFailure {
             Self::TooLarge => "too_large",
             Self::Timeout => "timeout",
             Self::Closed => "closed",
+            Self::Refused(reason) => reason.code(),
             Self::Tls(_) => "tls",
         }
     }
@@ -86,6 +91,14 @@ pub(super) async fn accept(
 fn failure(error: &io::Error, is_overdrawn: bool) -> HandshakeFailure {
     if is_overdrawn {
         return HandshakeFailure::TooLarge;
+    }
+    let refused = match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::NoCertificatesPresented) => Some(Reason::Absent),
+        Some(error) => ClientCertificates::reason(error),
+        None => None,
+    };
+    if let Some(reason) = refused {
+        return HandshakeFailure::Refused(reason);
     }
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => HandshakeFailure::Tls(error.to_string()),

@@ -219,9 +219,9 @@ impl Worker {
         let rejects_in_handshake = host.rejection == Rejection::Handshake;
         let is_h2 = session.alpn_protocol() == Some(b"h2");
         let connection = Connection::new(self.clone(), host, peer, session);
-        if rejects_in_handshake && connection.is_refused() {
-            // A resumed handshake shows no certificate to the verifier, so its refusal comes here.
-            tracing::info!(peer = %connection.peer(), "A resumed session was refused");
+        // A resumed handshake shows no certificate to the verifier, so its refusal comes here.
+        if rejects_in_handshake && let Some(refusal) = connection.refusal() {
+            self.note_failure(peer, &HandshakeFailure::Refused(refusal.reason));
             return;
         }
         if is_h2 {
@@ -244,12 +244,12 @@ impl Worker {
             }
             Err(_) => Err(HandshakeFailure::Closed),
         };
-        shaken
-            .inspect_err(|failure| {
-                self.metrics.handshake_failures.with_label_values(&[failure.code()]).inc();
-                tracing::info!(peer = %peer, cause = failure.code(), %failure, "A handshake failed");
-            })
-            .ok()
+        shaken.inspect_err(|failure| self.note_failure(peer, failure)).ok()
+    }
+
+    fn note_failure(&self, peer: SocketAddr, failure: &HandshakeFailure) {
+        self.metrics.handshake_failures.with_label_values(&[failure.code()]).inc();
+        tracing::info!(%peer, cause = failure.code(), %failure, "A handshake failed");
     }
 }
 

@@ -18,7 +18,7 @@ fn a_strict_host_refuses_in_the_handshake_with_the_alert_that_tells_most() {
             let gate = Gate::start(&backend);
             let alert = somebody(&gate, reason, &[version]).alert(STRICT);
             assert_eq!(alert, alert_for(reason), "{reason} over {version:?}");
-            gate.counts("sekisho_handshake_failures_total{cause=\"tls\"}", 1.0);
+            gate.counts(&format!("sekisho_handshake_failures_total{{cause=\"{reason}\"}}"), 1.0);
             assert_eq!(backend.connections(), 0);
         }
     }

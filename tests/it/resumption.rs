@@ -124,6 +124,7 @@ fn a_refused_session_at_a_strict_host_ends_without_a_byte_of_http() {
         connection.send(format!("GET /banking/ HTTP/1.1\r\nHost: {STRICT}\r\n\r\n").as_bytes());
         assert_eq!(connection.read_to_end(), b"");
         assert_eq!(backend.received().len(), 1);
+        gate.counts("sekisho_handshake_failures_total{cause=\"revoked\"}", 1.0);
     }
 }
 
