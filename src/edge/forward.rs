@@ -1,9 +1,11 @@
 //! Forwarding: the request's head as the upstream gets it, and the exchange itself.
 
+mod answer;
 mod exchange;
 mod request;
 mod response;
 
+pub(super) use answer::{Waiting, answer};
 pub(super) use exchange::{Answer, BodySource, Broken, Exchange, Part};
 pub(super) use request::{Lines, request_head, trailer_lines};
 pub(super) use response::ResponseHead;

@@ -23,7 +23,7 @@ use self::request_body::RequestBody;
 use self::response_head::Delimiting;
 use super::connection::Connection;
 use super::failure::{Failure, Fault};
-use super::forward::{self, Answer, Broken, Exchange, Part, ResponseHead};
+use super::forward::{self, Answer, Broken, Exchange, Part, Waiting};
 use super::framing::{Decoder, Framing};
 use super::intake::Admitted;
 use super::pages::Wants;
@@ -196,7 +196,9 @@ impl Http1 {
         wants: Wants,
     ) -> After {
         let mut decoder = Decoder::request(admitted.framing.unwrap_or(Framing::Length(0)));
-        let answered = self.answer(&mut record, &admitted, &mut decoder).await;
+        let worker = self.connection.worker.clone();
+        let mut waiting = Turn { http1: self, decoder: &mut decoder };
+        let answered = forward::answer(&worker, &mut record, &admitted, &mut waiting).await;
         let (mut exchange, head) = match answered {
             Ok(answered) => answered,
             Err(failure) => {
@@ -242,38 +244,7 @@ impl Http1 {
         }
     }
 
-    /// Sends a request and waits for the head of its response; once more on a fresh connection, if the first one
-    /// turned out to be closed and the request may be sent twice.
-    async fn answer(
-        &mut self,
-        record: &mut Record,
-        admitted: &Admitted,
-        decoder: &mut Decoder,
-    ) -> Result<(Exchange, ResponseHead), Failure> {
-        let worker = self.connection.worker.clone();
-        let index = admitted.permit.upstream();
-        record.forward(index);
-        let mut fresh = false;
-        loop {
-            let link = worker.upstreams[index].open(fresh, &self.timer).await?;
-            let mut exchange = Exchange::begin(&worker, admitted, link, &self.timer);
-            loop {
-                match std::future::poll_fn(|cx| self.poll_answer(cx, &mut exchange, decoder)).await {
-                    Ok(Answer::Head(head)) => return Ok((exchange, head)),
-                    Ok(Answer::Continue) => self.write.put_slice(b"HTTP/1.1 100 Continue\r\n\r\n"),
-                    Err(broken) => {
-                        record.bytes_in = exchange.bytes_in;
-                        if broken.was_stale && admitted.is_idempotent && !fresh {
-                            fresh = true;
-                            break;
-                        }
-                        return Err(broken.failure);
-                    }
-                }
-            }
-        }
-    }
-
+    /// Moves an exchange on until its answer is here, as long as the client is.
     fn poll_answer(
         &mut self,
         cx: &mut Context<'_>,
@@ -467,6 +438,26 @@ impl Http1 {
             }
         };
         let _ = timer.bound(goodbye).await;
+    }
+}
+
+/// A client that waits for the answer to its request, whose body `decoder` reads.
+struct Turn<'a> {
+    http1: &'a mut Http1,
+    decoder: &'a mut Decoder,
+}
+
+impl Waiting for Turn<'_> {
+    fn timer(&self) -> &Timer {
+        &self.http1.timer
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<Result<Answer, Broken>> {
+        self.http1.poll_answer(cx, exchange, self.decoder)
+    }
+
+    fn go_on(&mut self) {
+        self.http1.write.put_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
 }
 

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -23,7 +23,7 @@ use self::relay::{Body, RequestBody};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::fields::Field;
-use super::forward::{Answer, Exchange, ResponseHead};
+use super::forward::{self, Answer, Broken, Exchange, ResponseHead, Waiting};
 use super::framing::{self, Framing};
 use super::intake::{self, Admitted, RequestHead};
 use super::pages::Wants;
@@ -106,7 +106,10 @@ async fn answer(
     let mut source = RequestBody::new(body);
     let timer = connection.worker.timers.timer();
     let answered = match admitted {
-        Ok(admitted) => exchange(&connection, &mut record, &admitted, &mut source, &timer).await,
+        Ok(admitted) => {
+            let mut waiting = Turn { source: &mut source, timer: &timer };
+            forward::answer(&connection.worker, &mut record, &admitted, &mut waiting).await
+        }
         Err(failure) => Err(failure),
     };
     if !matches!(answered, Err(Failure::ClientGone)) {
@@ -171,36 +174,23 @@ fn take(
     )
 }
 
-async fn exchange(
-    connection: &Connection,
-    record: &mut Record,
-    admitted: &Admitted,
-    source: &mut RequestBody,
-    timer: &Timer,
-) -> Result<(Exchange, ResponseHead), Failure> {
-    let worker = &connection.worker;
-    let index = admitted.permit.upstream();
-    record.forward(index);
-    let mut fresh = false;
-    loop {
-        let link = worker.upstreams[index].open(fresh, timer).await?;
-        let mut exchange = Exchange::begin(worker, admitted, link, timer);
-        loop {
-            match std::future::poll_fn(|cx| exchange.poll_answer(cx, source, timer)).await {
-                Ok(Answer::Head(head)) => return Ok((exchange, head)),
-                // The client isn't told: hyper's server can't, and no client waits for it longer than a second.
-                Ok(Answer::Continue) => {}
-                Err(broken) => {
-                    record.bytes_in = exchange.bytes_in;
-                    if broken.was_stale && admitted.is_idempotent && !fresh {
-                        fresh = true;
-                        break;
-                    }
-                    return Err(broken.failure);
-                }
-            }
-        }
+/// A stream that waits for the answer to its request.
+struct Turn<'a> {
+    source: &'a mut RequestBody,
+    timer: &'a Timer,
+}
+
+impl Waiting for Turn<'_> {
+    fn timer(&self) -> &Timer {
+        self.timer
     }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<Result<Answer, Broken>> {
+        exchange.poll_answer(cx, self.source, self.timer)
+    }
+
+    /// The client isn't told: hyper's server can't, and no client waits for it longer than a second.
+    fn go_on(&mut self) {}
 }
 
 fn response(head: &ResponseHead) -> Response<()> {
