@@ -1,6 +1,10 @@
 //! The composition root: a configuration in, a running gateway out. The only one that knows every part.
 
+mod back;
+mod backstage;
 mod plan;
+mod registry;
+mod stores;
 
 use std::fmt;
 use std::io;
@@ -10,6 +14,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use self::back::Back;
 use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -19,9 +24,13 @@ use crate::config::{Document, Problems, Workers};
 use crate::edge::{self, Phase, Worker, WorkerSettings};
 use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness};
 use crate::pki::Trust;
+use crate::stores::Unavailable;
 
 pub use plan::{Plan, plan};
+pub use stores::{OpenError, StaffStores, Stores, credential};
 
+/// Threads beside the data path: portal, stores, the ops listener. PINs are hashed on others.
+const BESIDE: usize = 2;
 /// After the deadline of a drain, how long connections get to be cut off.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
@@ -50,6 +59,8 @@ pub enum StartError {
     Bind(SocketAddr, io::Error),
     /// The access log can't be opened.
     AccessLog(LogTarget, io::Error),
+    /// A store that can't be asked.
+    Store(Unavailable),
     /// The system refused a thread, a random number or the like.
     System(String),
 }
@@ -62,6 +73,7 @@ impl fmt::Display for StartError {
             Self::AccessLog(LogTarget::File(path), error) => {
                 write!(f, "the access log {} can't be opened: {error}", path.display())
             }
+            Self::Store(unavailable) => unavailable.fmt(f),
             Self::AccessLog(_, error) => write!(f, "the access log can't be opened: {error}"),
             Self::System(error) => f.write_str(error),
         }
@@ -87,6 +99,15 @@ impl Gateway {
         let policy =
             plan::policy(config, hosts, trust.as_ref(), &clock, &metrics).map_err(StartError::System)?;
 
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(BESIDE)
+            .thread_name("beside")
+            .enable_all()
+            .build()
+            .map_err(system)?;
+        let back = runtime.block_on(Back::build(document, trust.as_ref(), &clock, &metrics))?;
+        let house = Arc::new(back.house(runtime.handle().clone()));
+
         let count = worker_count(config.workers);
         let mut addresses = Vec::new();
         let mut sockets: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
@@ -97,12 +118,6 @@ impl Gateway {
             sockets.iter_mut().zip(bound).for_each(|(sockets, socket)| sockets.push(socket));
         }
 
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("beside")
-            .enable_all()
-            .build()
-            .map_err(system)?;
         let readiness = Readiness::default();
         let ops_address = start_ops(&runtime, config.ops.bind, &metrics, &readiness)?;
         let target = log_target(&config.access_log);
@@ -117,6 +132,8 @@ impl Gateway {
             let settings = WorkerSettings {
                 policy: policy.clone(),
                 trust: trust.clone(),
+                registry: back.registry.clone(),
+                backstage: house.clone(),
                 clock: clock.clone(),
                 metrics: metrics.clone(),
                 access_log: access_log.buffer(),
@@ -126,6 +143,14 @@ impl Gateway {
             let worker = Worker::new(settings, phases.clone());
             threads.push(start_worker(index, worker.clone(), sockets)?);
             workers.push(worker);
+        }
+        if let (Some(registry), Some(directory), Some(settings)) =
+            (back.registry, back.directory, &config.directory)
+        {
+            runtime.spawn(registry::prune(directory.clone(), clock.clone()));
+            let max_age = settings.max_age.get();
+            let (workers, clock, metrics) = (workers.clone(), clock.clone(), metrics.clone());
+            runtime.spawn(registry::follow(directory, registry, workers, clock, metrics, max_age));
         }
         readiness.set(true);
         let drain = config.timeouts.drain.get();

@@ -5,8 +5,11 @@ pub mod check;
 pub mod demo;
 mod failure;
 mod logging;
+pub mod pepper;
 pub mod schema;
 pub mod serve;
+pub mod staff;
+mod temporary_pin;
 
 use std::process::ExitCode;
 
@@ -28,6 +31,11 @@ enum Command {
     Check(check::Args),
     Schema(schema::Args),
     Ca(ca::Arguments),
+    Pepper(pepper::Arguments),
+    Contract(staff::contract::Arguments),
+    User(staff::user::Arguments),
+    Credential(staff::credential::Arguments),
+    Import(staff::import::Arguments),
     Demo(demo::Arguments),
 }
 
@@ -39,6 +47,11 @@ pub fn run() -> ExitCode {
             Command::Check(arguments) => check::run(&arguments),
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Ca(arguments) => ca::run(&arguments, &Clock::System),
+            Command::Pepper(arguments) => pepper::run(&arguments, &Clock::System),
+            Command::Contract(arguments) => staff::contract::run(&arguments, &Clock::System),
+            Command::User(arguments) => staff::user::run(&arguments, &Clock::System),
+            Command::Credential(arguments) => staff::credential::run(&arguments, &Clock::System),
+            Command::Import(arguments) => staff::import::run(&arguments, &Clock::System),
             Command::Demo(arguments) => demo::run(&arguments, &Clock::System),
         },
         Err(error) => {

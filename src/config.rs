@@ -16,13 +16,16 @@ mod suggest;
 mod tree;
 mod typed;
 
+mod directory;
 mod headers;
 mod host;
 mod limits;
 mod listener;
 mod log;
 mod ops;
+mod portal;
 mod route;
+mod sign_in;
 mod timeouts;
 mod trust;
 mod upstream;
@@ -32,10 +35,12 @@ mod values;
 mod testing;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use directory::{Directory, State};
 pub use headers::Headers;
 pub use host::{ClientCertificate, Host, Rejection, ServerCertificate};
 pub use limits::Limits;
@@ -43,16 +48,22 @@ pub use listener::{Listener, Workers};
 pub use load::{Document, load, parse};
 pub use log::AccessLog;
 pub use ops::Ops;
+pub use portal::{Portal, Title};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
-pub use route::{Require, Route};
+pub use route::{Require, Route, RouteRole};
 pub use schema::{schema, schema_text};
+pub use sign_in::{
+    Argon2id, CertificateSignIn, Concurrent, HttpVerifier, Lockout, PinSignIn, PinVerifier, Session, SignIn,
+    Throttle,
+};
 pub use source::Source;
 pub use timeouts::Timeouts;
 pub use trust::{Crl, Trust};
 pub use upstream::{IdentityHeaders, Upstream, UpstreamIdentity};
 pub use values::{
-    CommonNamePattern, Endpoint, FieldName, HostName, OneOrMany, PathPrefix, Period, Size, UpstreamName,
+    CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, OneOrMany, PathPrefix, Period,
+    RedisTopology, RedisUrl, RouteContract, Size, StateUrl, UpstreamName,
 };
 
 /// The whole file.
@@ -71,6 +82,22 @@ pub struct Config {
     /// Whose client certificates are believed, and how their subject is read. Needed as soon as a host asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,
+    /// Signing in on the portal's pages. Without it there are none, and routes can't ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignIn>,
+    /// The durable store of contracts, users, PIN hashes, credentials and suspensions. Needed for `sign_in` and `roles`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Directory>,
+    /// The fast store of attempts, sessions and one-time codes. Used with `sign_in`.
+    #[serde(default)]
+    pub state: State,
+    /// How the pages look and what they announce.
+    #[serde(default)]
+    pub portal: Portal,
+    /// File for the audit log, one JSON line per decision: sign-ins, suspensions, changes of the directory. Needed
+    /// with a directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<PathBuf>,
     /// Which requests go where, and what each demands. The longest matching path wins.
     #[serde(default)]
     pub routes: Vec<Route>,

@@ -1,7 +1,19 @@
 //! Pure words of the domain. Nothing here does I/O, reads a clock or imports another room.
 
 mod identity;
+mod pin;
+mod role;
+mod session;
 mod standing;
+mod suspension;
+mod visitor;
 
 pub use identity::{ContractId, Identity, InvalidId, UserId};
+pub use pin::{InvalidPin, PIN_LENGTH, Pin, PinRules, WeakPin};
+pub use role::{Language, Role};
+pub use session::{
+    AuthMethod, OUR_COOKIES, PORTAL, Purpose, SESSION_COOKIE, SessionEnd, SessionKey, SessionToken, UserTag,
+};
 pub use standing::{Reason, Refusal, Standing};
+pub use suspension::SuspensionCause;
+pub use visitor::Visitor;

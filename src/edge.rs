@@ -2,8 +2,10 @@
 //! there, [`http1`] and [`http2`] read requests, [`intake`] checks one and asks the [`gate`], [`forward`] carries it
 //! to an [`upstream`], [`respond`] answers when that can't be.
 //!
-//! Nothing here waits for a store, and nothing here knows the portal.
+//! Nothing here waits for a store to judge a certificate, and nothing here knows the portal: sessions and pages come from
+//! the [`backstage`] that the app hands in.
 
+mod backstage;
 mod connection;
 mod failure;
 mod fields;
@@ -13,18 +15,22 @@ mod gate;
 mod http1;
 mod http2;
 mod intake;
-mod pages;
+mod place;
 mod policy;
 mod record;
 mod respond;
+mod sessions;
 mod socket;
 mod target;
 mod timer;
 mod tls;
 mod tunnel;
 mod upstream;
+mod wants;
 mod worker;
 
-pub use policy::{Host, HostSettings, Policy, PolicySettings};
+pub use backstage::{Backstage, FoundSession, Later, Page, Session};
+pub use failure::codes;
+pub use policy::{Host, HostSettings, Policy, PolicySettings, SignInPolicy};
 pub use tls::server_config;
 pub use worker::{Phase, Worker, WorkerSettings, bind};

@@ -14,8 +14,17 @@ pub mod app;
 // The data path: listener, TLS, connection, gate, forwarding.
 pub mod edge;
 
+// The pages that people see, and their handlers.
+pub mod portal;
+
 // What is seen from outside: metrics, health, access log.
 pub mod ops;
+
+// The verbs: sign in, sign out, change the PIN. No HTTP.
+pub mod flows;
+
+// What is kept: directory, state, registry, audit log.
+pub mod stores;
 
 // The operator's YAML file, read whole, with every mistake at once.
 pub mod config;

@@ -7,11 +7,15 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
+use super::{back, stores};
 use crate::clock::Clock;
-use crate::config::{ClientCertificate, Config, Document, Host, HostName, Problems, Rejection};
-use crate::edge::{self, HostSettings, Policy, PolicySettings};
+use crate::config::{
+    CertificateSignIn, ClientCertificate, Config, Document, Host, HostName, Problems, Rejection,
+};
+use crate::edge::{self, HostSettings, Policy, PolicySettings, SignInPolicy};
 use crate::ops::Metrics;
 use crate::pki::{self, ClientCertificates, ServerKey, ServerKeyPart, Trust, TrustPart, TrustSource};
+use crate::portal::{Portal, PortalSettings};
 
 /// What the configuration means, with every file read.
 pub struct Plan {
@@ -43,6 +47,17 @@ pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
         problems.extend(errors.into_iter().map(|(pointer, message)| source.problem(&pointer, message)));
         None
     });
+    // What is wrong with the bank's own look and its notices is found by putting them on, one at a time.
+    let pages = || back::pages(config, None, &Clock::manual(now));
+    for (pointer, pages) in [
+        ("/portal/theme", PortalSettings { notices: None, ..pages() }),
+        ("/portal/notices", PortalSettings { theme: None, ..pages() }),
+    ] {
+        if let Err(message) = Portal::new(pages) {
+            problems.push(source.problem(pointer, message));
+        }
+    }
+    stores::check(document).into_iter().for_each(|problem| problems.push(problem));
     problems.into_result(Plan { hosts, trust })
 }
 
@@ -118,6 +133,11 @@ pub(super) fn policy(
         headers: config.headers.clone(),
         timeouts: config.timeouts,
         limits: config.limits,
+        sign_in: config.sign_in.as_ref().map(|sign_in| SignInPolicy {
+            host: sign_in.host.clone(),
+            certificate_host: sign_in.certificate_host.clone(),
+            certificate_suffices: sign_in.certificate == CertificateSignIn::Certificate,
+        }),
     };
     Policy::build(settings, metrics).map(Arc::new)
 }

@@ -2,6 +2,7 @@
 
 mod announcement;
 mod folder;
+mod people;
 mod sample;
 mod settings;
 
@@ -63,7 +64,7 @@ fn demo(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
     let settings =
         Settings { listen: *listen, ops: *ops_listen, backend: sample.address(), workers: *workers };
     let file = settings.write(dir)?;
-    let gateway = start_gate(&file, clock)?;
+    let gateway = start_gate(dir, &file, clock)?;
     let announcement = Announcement {
         dir,
         pki,
@@ -79,8 +80,9 @@ fn demo(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
 }
 
 /// The seam to the gate itself: everything that the demo knows of it is here and in the few calls above.
-fn start_gate(file: &Path, clock: &Clock) -> Result<Gateway, Failure> {
+fn start_gate(dir: &Path, file: &Path, clock: &Clock) -> Result<Gateway, Failure> {
     let document = config::load(file).map_err(|problems| serve::failure(&StartError::Config(problems)))?;
+    people::enrol(dir, &document, clock)?;
     Gateway::start(&document, clock.clone()).map_err(|error| {
         serve::failure(&error)
             .hint("`--listen` and `--ops-listen` take other addresses, `127.0.0.1:0` any free port")

@@ -11,6 +11,8 @@ pub(super) const USAGE: u8 = 64;
 pub(super) const DATA: u8 = 65;
 /// A file that is needed is not there.
 pub(super) const NO_INPUT: u8 = 66;
+/// Whom it is about doesn't exist.
+pub(super) const NO_USER: u8 = 67;
 /// An address cannot be listened on, or a part does not come up.
 pub(super) const UNAVAILABLE: u8 = 69;
 /// Our own fault.

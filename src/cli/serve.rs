@@ -56,7 +56,7 @@ pub(super) fn prepare_process() {
 pub(super) fn failure(error: &StartError) -> Failure {
     match error {
         StartError::Config(problems) => Failure::new(CONFIG, format!("\n{problems}")),
-        StartError::Bind(..) => Failure::new(UNAVAILABLE, error.to_string()),
+        StartError::Bind(..) | StartError::Store(_) => Failure::new(UNAVAILABLE, error.to_string()),
         StartError::AccessLog(..) => Failure::new(CANNOT_CREATE, error.to_string()),
         StartError::System(_) => Failure::new(SOFTWARE, error.to_string()),
     }

@@ -4,7 +4,10 @@
 //! upstream with a bad endpoint still exists.
 
 mod headers;
+mod restrictions;
 mod routes;
+mod sign_in;
+mod stores;
 
 use std::path::Path;
 
@@ -17,6 +20,8 @@ pub(super) fn check(config: &Config, source: &Source, survivors: &Survivors) -> 
     report.listeners();
     report.hosts();
     report.trust();
+    report.sign_in();
+    report.stores();
     report.routes();
     report.upstreams();
     report.headers();
@@ -49,6 +54,11 @@ impl Report<'_> {
     fn is_given_empty(&self, pointer: &str) -> bool {
         self.survivors.contain(self.source, pointer)
             && self.source.node(pointer).is_some_and(|node| node.len() == 0)
+    }
+
+    /// Whether the file says something there that couldn't be read.
+    fn is_lost(&self, pointer: &str) -> bool {
+        self.source.contains(pointer) && !self.survivors.contain(self.source, pointer)
     }
 
     fn path(&mut self, pointer: &str, path: &Path) {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{AccessLog, Config, OneOrMany};
+use super::{AccessLog, Config, DirectoryUrl, OneOrMany, StateUrl};
 
 /// Makes every path of the configuration absolute, given that the file stands in `directory`.
 pub(super) fn resolve(config: &mut Config, directory: &Path) {
@@ -20,6 +20,27 @@ pub(super) fn resolve(config: &mut Config, directory: &Path) {
             crl.sources.iter_mut().for_each(resolve);
         }
     }
+    if let Some(sign_in) = &mut config.sign_in {
+        sign_in.pin.pepper_file.iter_mut().for_each(resolve);
+        sign_in.pin.deny_list.iter_mut().for_each(resolve);
+        if let Some(http) = &mut sign_in.pin.http {
+            [&mut http.authorities, &mut http.certificate, &mut http.key].into_iter().for_each(resolve);
+        }
+    }
+    if let Some(directory) = &mut config.directory {
+        if let DirectoryUrl::Sqlite(path) = &mut directory.url {
+            resolve(path);
+        }
+        directory.password_file.iter_mut().for_each(resolve);
+    }
+    if let StateUrl::Embedded(path) = &mut config.state.url {
+        resolve(path);
+    }
+    config.state.password_file.iter_mut().for_each(resolve);
+    config.state.authorities.iter_mut().for_each(resolve);
+    config.portal.theme.iter_mut().for_each(resolve);
+    config.portal.notices.iter_mut().for_each(resolve);
+    config.audit.iter_mut().for_each(resolve);
     if let AccessLog::File(path) = &mut config.access_log {
         resolve(path);
     }

@@ -125,7 +125,10 @@ impl<'s> Walk<'s> {
             },
             Some("string") => "text".to_owned(),
             Some("boolean") => "`true` or `false`".to_owned(),
-            Some("array") => format!("list of {}s", self.kind(&resolved["items"])),
+            Some("array") => match self.kind(&resolved["items"]) {
+                words if words.ends_with('`') => format!("list of {words}"),
+                noun => format!("list of {noun}s"),
+            },
             Some("object") if resolved.get("patternProperties").is_some() => "mappings by name".to_owned(),
             _ => "mapping".to_owned(),
         }
@@ -165,6 +168,13 @@ fn words(name: &str) -> String {
 fn default(key: &Key<'_>, root: &Json) -> Option<String> {
     match &key.schema["default"] {
         Json::Null => None,
+        // Where it is given, its keys have to be.
+        Json::Object(keys) if !resolve(root, key.schema)["required"].is_null() => {
+            let keys = keys.iter().map(|(key, value)| {
+                value.as_str().map_or_else(|| format!("{key}: {value}"), |text| format!("{key}: {text}"))
+            });
+            Some(format!("`{{ {} }}`", keys.collect::<Vec<_>>().join(", ")))
+        }
         // Its keys have defaults of their own.
         Json::Object(_) if !resolve(root, key.schema)["properties"].is_null() => None,
         Json::String(text) => Some(format!("`{text}`")),
@@ -179,8 +189,10 @@ fn meaning(root: &Json, schema: &Json) -> String {
     let own = |schema: &Json| schema["description"].as_str().unwrap_or_default().replace('\n', " ");
     let mut text = own(schema);
     let def = resolve(root, schema);
-    if name(schema).is_some() && def["type"] == "object" && own(def) != text {
-        text = format!("{text} {}", own(def));
+    let more = own(def);
+    // Often the key says it already, and then more.
+    if name(schema).is_some() && def["type"] == "object" && !text.contains(more.trim_end_matches('.')) {
+        text = format!("{text} {more}");
     }
     for choice in choices(def).into_iter().flatten().filter(|choice| choice["const"].is_string()) {
         let _ = write!(text, "<br>`{}`: {}", choice["const"].as_str().unwrap_or_default(), own(choice));
@@ -215,12 +227,30 @@ mod tests {
         }
     }
 
+    /// The example with its other choices: keys in comments are real, and the choices that they go with are made.
+    fn other_choices(text: &str) -> String {
+        let keys = regex::Regex::new("(?m)^( *)# ( *[a-z_]+:( .*)?)$").unwrap();
+        let mut text = keys.replace_all(text, "$1$2").into_owned();
+        for (choice, other) in [
+            ("verifier: directory", "verifier: http"),
+            ("url: sqlite:data/sekisho.db", "url: postgres://sekisho@db.internal/sekisho"),
+            ("url: embedded:data/state.db", "url: rediss://sekisho@redis.internal"),
+        ] {
+            assert_eq!(text.matches(choice).count(), 1, "{choice}");
+            text = text.replace(choice, other);
+        }
+        text
+    }
+
     #[test]
     fn the_example_is_good_and_has_every_key() {
         let text = include_str!("../../config/sekisho.yaml");
-        let example = parse(Path::new("sekisho.yaml"), text).unwrap_or_else(|problems| panic!("{problems}"));
-        let written: Vec<&str> =
-            example.source.nodes().iter().filter_map(|node| node.pointer.as_deref()).collect();
+        let pointers = |text: &str| -> Vec<String> {
+            let example =
+                parse(Path::new("sekisho.yaml"), text).unwrap_or_else(|problems| panic!("{problems}"));
+            example.source.nodes().iter().filter_map(|node| node.pointer.clone()).collect()
+        };
+        let written = [pointers(text), pointers(&other_choices(text))].concat();
         let schema = schema();
         for section in Walk(&schema).properties("", &schema) {
             let mut paths = vec![section.path.clone()];

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HostName, PathPrefix, UpstreamName};
+use super::{HostName, PathPrefix, RouteContract, Title, UpstreamName};
+use crate::domain::Role;
 
 /// One route. Among the routes that match, the one with the longest path wins.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +17,15 @@ pub struct Route {
     pub hosts: Vec<HostName>,
     /// What a request must bring.
     pub require: Require,
+    /// Only for users with one of these roles; for all if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<RouteRole>,
+    /// Only for these contracts; for all if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contracts: Vec<RouteContract>,
+    /// What the application is called on the signed-in person's home page; not listed there if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Title>,
     /// Where it is forwarded.
     pub upstream: UpstreamName,
 }
@@ -26,6 +36,29 @@ pub struct Route {
 pub enum Require {
     /// Nothing: anybody may pass, without an identity unless a good certificate was presented.
     Nothing,
+    /// Somebody who has signed in: a session of the portal or, with `sign_in.certificate: certificate`, a good client
+    /// certificate.
+    SignedIn,
     /// A good client certificate.
     Certificate,
+}
+
+/// A role that a route is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteRole {
+    /// The contract's own administrators.
+    Administrator,
+    /// Users who are no administrators.
+    User,
+}
+
+impl RouteRole {
+    /// In the domain's word.
+    pub const fn role(self) -> Role {
+        match self {
+            Self::Administrator => Role::Administrator,
+            Self::User => Role::User,
+        }
+    }
 }

@@ -201,13 +201,13 @@ ops: { bind: true }
                 "11:5 missing key `upstream`",
                 "11:11 expected a path such as `/banking`: absolute, nothing percent-encoded, no empty or dot \
                  segments, no trailing slash; found `banking`",
-                "12:5 unknown key `銀行`: expected `path`, `hosts`, `require` or `upstream`",
+                "12:5 unknown key `銀行`: expected `path`, `hosts`, `require`, `roles`, `contracts`, `title` or `upstream`",
                 "14:12 expected a mapping, found the number 5",
                 "15:24 expected a whole number from 1 to 4294967295, found the number 0",
                 "15:33 expected a size such as `512`, `16KiB`, `1MiB` or `10GiB`, found `1kb`",
                 "15:50 expected a whole number from 1 to 4294967295, found the number -1",
                 "15:68 expected a whole number from 1 to 4294967295, found the number 1.5",
-                "17:10 expected a time such as `500ms`, `10s`, `5m` or `1h`, found the number 10",
+                "17:10 expected a time such as `500ms`, `10s`, `5m`, `1h` or `30d`, found the number 10",
                 "18:13 expected `stdout`, `off` or the path of a file with a `/` or a `.` in it, found `false`",
                 "19:14 expected text, found `true`: text that looks like something else must be in quotes",
             ]
@@ -251,7 +251,10 @@ ops: { bind: true }
                 "limits: { upstream_idle_connections: x }",
                 "expected a whole number from 0 to 4294967295, found `x`",
             ),
-            ("timeouts: { idle: 0s }", "expected a time such as `500ms`, `10s`, `5m` or `1h`, found `0s`"),
+            (
+                "timeouts: { idle: 0s }",
+                "expected a time such as `500ms`, `10s`, `5m`, `1h` or `30d`, found `0s`",
+            ),
             ("trust: { authorities: 5 }", "expected text or a list, found the number 5"),
             ("trust: { authorities: [a, [b]] }", "expected a path, found a list"),
             ("trust: { authorities: a, crl: }", "expected a mapping, found nothing"),
@@ -278,7 +281,9 @@ ops: { bind: true }
         let text = BASE.replace("require: nothing", "require: anything");
         assert_eq!(
             mistakes(&text),
-            ["9:14 expected `nothing` or `certificate`, found `anything`: did you mean `nothing`?"]
+            [
+                "9:14 expected `nothing`, `signed_in` or `certificate`, found `anything`: did you mean `nothing`?"
+            ]
         );
         let text = BASE.replace("require: nothing", "reqire: nothing");
         assert_eq!(mistakes(&text), ["9:5 unknown key `reqire`: did you mean `require`?"]);

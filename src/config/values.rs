@@ -56,12 +56,14 @@ mod one_or_many;
 mod path;
 mod period;
 mod size;
+mod url;
 
 pub use address::Endpoint;
 pub(super) use address::socket_address;
 pub use common_name::CommonNamePattern;
-pub use names::{FieldName, HostName, UpstreamName};
+pub use names::{FieldName, HostName, RouteContract, UpstreamName};
 pub use one_or_many::OneOrMany;
 pub use path::PathPrefix;
 pub use period::Period;
 pub use size::Size;
+pub use url::{DirectoryUrl, HttpsUrl, RedisTopology, RedisUrl, StateUrl};

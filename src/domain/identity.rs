@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
 /// The longest contract or user ID, in characters.
 const MAX_ID_LENGTH: usize = 30;
@@ -35,6 +36,12 @@ macro_rules! id {
                 } else {
                     Err(InvalidId)
                 }
+            }
+
+            /// Reads what a person typed: full-width characters become half-width, space around it goes (T45). Case
+            /// counts. Every look-up and every count goes by this one form.
+            pub fn typed(text: &str) -> Result<Self, InvalidId> {
+                Self::new(text.nfkc().collect::<String>().trim())
             }
 
             /// The ID as it stands in the certificate.
@@ -75,8 +82,8 @@ id! {
     UserId
 }
 
-/// Contract and user, as proven by a certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Contract and user, as proven by a certificate or a session.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Identity {
     /// The contract that the user belongs to.
     pub contract: ContractId,
@@ -87,6 +94,15 @@ pub struct Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_has_one_form_however_it_was_typed() {
+        for typed in ["tanaka01", " tanaka01", "tanaka01\u{3000}", "ｔａｎａｋａ０１"] {
+            assert_eq!(UserId::typed(typed).unwrap().as_str(), "tanaka01", "{typed}");
+        }
+        assert_ne!(UserId::typed("Tanaka01"), UserId::typed("tanaka01"));
+        assert_eq!(UserId::typed("tana ka"), Err(InvalidId));
+    }
 
     #[test]
     fn an_id_is_one_to_thirty_half_width_alphanumerics() {

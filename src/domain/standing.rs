@@ -27,11 +27,13 @@ pub enum Reason {
     BadSubject,
     /// Not a well-formed X.509 v3 certificate.
     Malformed,
+    /// The certificate holds, but its user or contract is suspended.
+    Suspended,
 }
 
 impl Reason {
     /// Every reason, for tables of metrics and texts.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Absent,
         Self::UnknownAuthority,
         Self::Expired,
@@ -42,6 +44,7 @@ impl Reason {
         Self::WeakKey,
         Self::BadSubject,
         Self::Malformed,
+        Self::Suspended,
     ];
 
     /// The code of the reason.
@@ -57,6 +60,7 @@ impl Reason {
             Self::WeakKey => "weak_key",
             Self::BadSubject => "bad_subject",
             Self::Malformed => "malformed",
+            Self::Suspended => "suspended",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One client connection after its handshake: which host it is for, and what the judge says of its certificate.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use rustls::ServerConnection;
@@ -10,9 +10,10 @@ use rustls::pki_types::CertificateDer;
 use super::policy::Host;
 use super::worker::Worker;
 use crate::config::ClientCertificate;
-use crate::domain::{Identity, Refusal, Standing};
+use crate::domain::{AuthMethod, Identity, Reason, Refusal, Role, Standing, Visitor};
 use crate::ops::escape_into;
 use crate::pki::Judgement;
+use crate::stores::Registered;
 
 /// A connection whose handshake is through.
 pub(super) struct Connection {
@@ -21,6 +22,8 @@ pub(super) struct Connection {
     peer: SocketAddr,
     tls: TlsFacts,
     chain: Vec<CertificateDer<'static>>,
+    /// The chain again, for those beside the data path; made when first asked for.
+    der: OnceLock<Arc<[Vec<u8>]>>,
     began_good: bool,
     verdict: Mutex<Arc<Verdict>>,
 }
@@ -36,6 +39,10 @@ struct TlsFacts {
 pub(super) struct Verdict {
     pub(super) judgement: Arc<Judgement>,
     generation: u64,
+    /// The version of the registry that it takes into account.
+    registry: i64,
+    /// The role of the certificate's user, if the directory knows them.
+    pub(super) role: Option<Role>,
     /// Header lines with the identity, for upstreams that want them. Empty without an identity.
     pub(super) identity: Box<[u8]>,
     /// Header lines with the client's address, up to where the authority of the request follows.
@@ -73,17 +80,40 @@ impl Connection {
         let now = worker.clock.now();
         let verdict = judge(&worker, &host, peer, &tls, &chain, now);
         let began_good = matches!(verdict.standing(), Standing::Good(_));
-        Arc::new(Self { worker, host, peer, tls, chain, began_good, verdict: Mutex::new(verdict) })
+        Arc::new(Self {
+            worker,
+            host,
+            peer,
+            tls,
+            chain,
+            der: OnceLock::new(),
+            began_good,
+            verdict: Mutex::new(verdict),
+        })
     }
 
     /// What the judge says now: the last verdict, unless the trust changed or the time that it held for is over.
     pub(super) fn verdict(&self, now: Timestamp) -> Arc<Verdict> {
         let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
         let in_force = verdict.judgement.valid_until().is_none_or(|until| now <= until);
-        if verdict.generation != self.worker.generation() || !in_force {
+        if verdict.generation != self.worker.generation()
+            || verdict.registry != self.worker.registry_version()
+            || !in_force
+        {
             *verdict = judge(&self.worker, &self.host, self.peer, &self.tls, &self.chain, now);
         }
         verdict.clone()
+    }
+
+    /// Who asks, for those who don't know connections.
+    pub(super) fn visitor(&self, verdict: &Verdict, request_id: &str) -> Visitor {
+        let (identity, chain) = match verdict.standing() {
+            Standing::Good(identity) => {
+                (Some(identity.clone()), self.der.get_or_init(|| der(&self.chain)).clone())
+            }
+            Standing::Absent | Standing::Refused(_) => (None, Arc::default()),
+        };
+        Visitor { source: self.peer.ip().to_canonical(), request_id: request_id.to_owned(), identity, chain }
     }
 
     /// The refusal of the certificate that was sent, if it isn't good.
@@ -136,29 +166,60 @@ fn judge(
     chain: &[CertificateDer<'static>],
     now: Timestamp,
 ) -> Arc<Verdict> {
+    let registry = worker.registry_version();
     let (generation, judgement) = worker.judge(chain, now);
+    let (judgement, role) = register(worker, judgement, chain, now);
     worker.metrics.standings.with_label_values(&[&host.name, judgement.standing.code()]).inc();
     let identity = match &judgement.standing {
         Standing::Good(identity) => Some(identity),
         Standing::Absent | Standing::Refused(_) => None,
     };
+    let lines = |identity| worker.policy.identity_lines(identity, role, AuthMethod::Certificate);
     Arc::new(Verdict {
         generation,
-        identity: identity.map(|identity| identity_lines(worker, identity)).unwrap_or_default(),
+        registry,
+        role,
+        identity: identity.map(lines).unwrap_or_default(),
         forwarded: forwarded_lines(peer),
         log: log_members(host, peer, tls, &judgement, identity),
         judgement,
     })
 }
 
-fn identity_lines(worker: &Worker, identity: &Identity) -> Box<[u8]> {
-    let names = &worker.policy.headers;
-    format!(
-        "{}: {}\r\n{}: {}\r\n{}: certificate\r\n",
-        names.contract, identity.contract, names.user, identity.user, names.auth_method
-    )
-    .into_bytes()
-    .into()
+/// What the registry adds to a judgement: the user's role, or that they are suspended. What the judgement adds to the
+/// directory: that this user holds a certificate, so that no PIN alone lets them in any more (T40).
+fn register(
+    worker: &Worker,
+    judgement: Arc<Judgement>,
+    chain: &[CertificateDer<'static>],
+    now: Timestamp,
+) -> (Arc<Judgement>, Option<Role>) {
+    let (Standing::Good(identity), Some(registry)) = (&judgement.standing, &worker.registry) else {
+        return (judgement, None);
+    };
+    let refusal = match registry.find(identity, false) {
+        Registered::Known(role) => {
+            if !registry.has_live_credential(identity, now) {
+                worker.backstage.seen(der(chain));
+            }
+            return (judgement, Some(role));
+        }
+        Registered::Unknown => return (judgement, None),
+        Registered::Suspended => Refusal::new(Reason::Suspended, "the user or the contract is suspended"),
+        Registered::Stale => {
+            Refusal::new(Reason::RevocationUnknown, "the directory hasn't answered for too long")
+        }
+    };
+    let refused = Judgement {
+        standing: Standing::Refused(refusal),
+        leaf: judgement.leaf.clone(),
+        validity: judgement.validity,
+    };
+    (Arc::new(refused), None)
+}
+
+fn der(chain: &[CertificateDer<'_>]) -> Arc<[Vec<u8>]> {
+    chain.iter().map(|certificate| certificate.to_vec()).collect()
 }
 
 /// RFC 7239, section 6: an IPv6 address is quoted and in brackets.

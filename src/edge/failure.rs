@@ -21,6 +21,14 @@ pub(super) enum Failure {
     Certificate(Refusal),
     /// No route leads there.
     NoRoute,
+    /// Somebody has to sign in first.
+    SignInNeeded,
+    /// The portal comes first: to sign in, to change a temporary PIN, or because a session ended.
+    SentToPortal,
+    /// The route isn't for this role or this contract.
+    NotAllowed,
+    /// Nobody can say what a session is worth: the state can't be asked.
+    StateUnavailable,
     /// No endpoint could be reached.
     UpstreamUnreachable,
     /// The upstream closed the connection or answered what isn't HTTP.
@@ -31,6 +39,28 @@ pub(super) enum Failure {
     ClientGone,
     /// The client doesn't read the response.
     ClientStalled,
+}
+
+/// The code of every failure that has a page, for whoever writes the pages.
+pub fn codes() -> Vec<&'static str> {
+    let failures = [
+        Failure::BadRequest(""),
+        Failure::HeadTooLarge(""),
+        Failure::RequestTimeout,
+        Failure::BodyTooLarge,
+        Failure::Misdirected,
+        Failure::MethodNotAllowed,
+        Failure::NoRoute,
+        Failure::SignInNeeded,
+        Failure::SentToPortal,
+        Failure::NotAllowed,
+        Failure::StateUnavailable,
+        Failure::UpstreamUnreachable,
+        Failure::UpstreamBroken(""),
+        Failure::UpstreamTimeout,
+    ];
+    let reasons = Reason::ALL.map(|reason| Failure::Certificate(Refusal::new(reason, "")));
+    failures.into_iter().chain(reasons).map(Failure::code).collect()
 }
 
 /// Whose fault a failure is.
@@ -53,7 +83,10 @@ impl Failure {
             Self::Misdirected => 421,
             Self::MethodNotAllowed => 405,
             Self::Certificate(Refusal { reason: Reason::RevocationUnknown, .. }) => 503,
-            Self::Certificate(_) => 403,
+            Self::SignInNeeded => 401,
+            Self::SentToPortal => 303,
+            Self::StateUnavailable => 503,
+            Self::Certificate(_) | Self::NotAllowed => 403,
             Self::NoRoute => 404,
             Self::UpstreamUnreachable | Self::UpstreamBroken(_) => 502,
             Self::UpstreamTimeout => 504,
@@ -72,6 +105,10 @@ impl Failure {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Certificate(refusal) => refusal.reason.code(),
             Self::NoRoute => "no_route",
+            Self::SignInNeeded => "sign_in_needed",
+            Self::SentToPortal => "sent_to_portal",
+            Self::NotAllowed => "not_allowed",
+            Self::StateUnavailable => "state_unavailable",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamBroken(_) => "upstream_broken",
             Self::UpstreamTimeout => "upstream_timeout",

@@ -4,6 +4,7 @@
 //! to many of them. So a name is compared in its folded form: lower case, every other sign a hyphen (T20).
 
 use crate::config::Headers;
+use crate::domain::OUR_COOKIES;
 
 /// A header field as it came.
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +110,19 @@ pub(super) fn tokens<'a>(fields: &'a [Field<'a>], name: &'static str) -> impl It
         .filter(|token| !token.is_empty())
 }
 
+/// A `Cookie` field's pairs that a backend may see: all but the portal's own. `None` if there are none of those.
+pub(super) fn without_our_cookies(value: &[u8]) -> Option<Vec<u8>> {
+    let is_ours = |pair: &&[u8]| pair.trim_ascii().starts_with(OUR_COOKIES.as_bytes());
+    value.split(|&byte| byte == b';').any(|pair| is_ours(&pair)).then(|| {
+        let others: Vec<_> = value
+            .split(|&byte| byte == b';')
+            .filter(|pair| !is_ours(pair) && !pair.trim_ascii().is_empty())
+            .map(<[u8]>::trim_ascii)
+            .collect();
+        others.join(&b"; "[..])
+    })
+}
+
 fn is_folded(name: &[u8], folded: &[u8]) -> bool {
     name.len() == folded.len() && name.iter().zip(folded).all(|(&byte, &other)| fold(byte) == other)
 }
@@ -143,6 +157,15 @@ mod tests {
         for name in ["X-Contract", "X-Contract-Idx", "Accept", "X-Forwarded", "Cookie", &"x".repeat(200)] {
             assert!(!owned.owns(name.as_bytes()), "{name}");
         }
+    }
+
+    #[test]
+    fn no_backend_sees_the_portals_cookies() {
+        let without =
+            |value: &str| without_our_cookies(value.as_bytes()).map(|kept| String::from_utf8(kept).unwrap());
+        assert_eq!(without("a=b; c=d"), None);
+        assert_eq!(without("a=b;__Host-sekisho-session=x.y; c=d"), Some("a=b; c=d".to_owned()));
+        assert_eq!(without(" __Host-sekisho-visit=1"), Some(String::new()));
     }
 
     #[test]

@@ -1,19 +1,34 @@
 //! The gate: whether one request may go on. A pure function, and the only maker of permits.
 
-use super::policy::{Host, Policy};
+use super::backstage::FoundSession;
+use super::connection::Verdict;
+use super::policy::{Host, Policy, Route};
+use super::sessions::Known;
 use crate::config::{ClientCertificate, Require};
-use crate::domain::{Reason, Refusal, Standing};
+use crate::domain::{Identity, Purpose, Reason, Refusal, Role, SessionEnd, Standing};
 
 /// The right to forward one request to one upstream. Only [`decide`] makes one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Permit {
     upstream: usize,
+    by_session: bool,
+    is_personal: bool,
 }
 
 impl Permit {
     /// Index of the upstream that the permit is for.
     pub(super) const fn upstream(&self) -> usize {
         self.upstream
+    }
+
+    /// Whether the session says who is there; else the connection's certificate does, if anything.
+    pub(super) const fn by_session(&self) -> bool {
+        self.by_session
+    }
+
+    /// Whether what comes back is for this person's eyes, and no cache's (T28).
+    pub(super) const fn is_personal(&self) -> bool {
+        self.is_personal
     }
 }
 
@@ -24,31 +39,106 @@ pub(super) enum Denied {
     Certificate(Refusal),
     /// No route leads there.
     NoRoute,
+    /// Somebody has to sign in first; their last session ended like this, if they had one.
+    SignIn(Option<SessionEnd>),
+    /// A temporary PIN has to be changed first.
+    PinChange,
+    /// It isn't for this role or this contract.
+    NotAllowed,
+    /// Nobody can say what the session is worth.
+    Unavailable,
+    /// Look the session up, and decide again.
+    Unasked,
+}
+
+/// What a request brings to prove who sends it.
+pub(super) struct Claims<'a> {
+    /// The connection's certificate.
+    pub(super) verdict: &'a Verdict,
+    /// Its cookie's session.
+    pub(super) session: Claim<'a>,
+}
+
+/// A session that a request names.
+pub(super) enum Claim<'a> {
+    /// None.
+    Nothing,
+    /// One that nobody has looked up yet.
+    Unasked,
+    /// One that was looked up.
+    Asked(&'a Known),
 }
 
 /// Decides on a request for the normalised `path`.
 pub(super) fn decide(
     policy: &Policy,
     host: &Host,
-    standing: &Standing,
+    claims: &Claims<'_>,
     path: &str,
 ) -> Result<Permit, Denied> {
-    // The host's own demand comes first: not even "no such page" is said to somebody who may not be here.
-    if host.client_certificate == ClientCertificate::Required {
-        require_certificate(standing)?;
-    }
+    let standing = claims.verdict.standing();
+    demand_of_host(host, standing)?;
     let route = policy.route(&host.name, path).ok_or(Denied::NoRoute)?;
-    match route.require {
-        Require::Nothing => {}
-        Require::Certificate => require_certificate(standing)?,
+    let permit = |by_session, is_personal| Permit { upstream: route.upstream, by_session, is_personal };
+    match (route.require, standing) {
+        (Require::Nothing, _) => Ok(permit(false, false)),
+        (Require::SignedIn, Standing::Good(identity)) if policy.certificate_suffices() => {
+            check_allowed(route, identity, claims.verdict.role)?;
+            Ok(permit(false, true))
+        }
+        (Require::Certificate, Standing::Good(identity)) => {
+            check_allowed(route, identity, claims.verdict.role)?;
+            Ok(permit(false, true))
+        }
+        (Require::Certificate, standing) => Err(Denied::Certificate(refusal(standing))),
+        // A suspended person's certificate, or a revoked one, isn't made good by signing in beside it.
+        (Require::SignedIn, Standing::Refused(refusal)) => Err(Denied::Certificate(*refusal)),
+        (Require::SignedIn, Standing::Absent | Standing::Good(_)) => {
+            by_session(route, &claims.session)?;
+            Ok(permit(true, true))
+        }
     }
-    Ok(Permit { upstream: route.upstream })
 }
 
-const fn require_certificate(standing: &Standing) -> Result<(), Denied> {
+/// What a host demands of everybody. It comes first: not even "no such page" is said to somebody who may not be here.
+pub(super) const fn demand_of_host(host: &Host, standing: &Standing) -> Result<(), Denied> {
+    match (host.client_certificate, standing) {
+        (ClientCertificate::Required, Standing::Good(_))
+        | (ClientCertificate::None | ClientCertificate::Optional, _) => Ok(()),
+        (ClientCertificate::Required, standing) => Err(Denied::Certificate(refusal(standing))),
+    }
+}
+
+fn by_session(route: &Route, session: &Claim<'_>) -> Result<(), Denied> {
+    let standing = match session {
+        Claim::Nothing => return Err(Denied::SignIn(None)),
+        Claim::Unasked => return Err(Denied::Unasked),
+        Claim::Asked(Known::Holds(standing)) => standing,
+        Claim::Asked(Known::Not(found)) => {
+            return Err(match found {
+                FoundSession::Over(end) => Denied::SignIn(Some(*end)),
+                FoundSession::Nobody => Denied::SignIn(None),
+                // One that holds is never kept as one that doesn't.
+                FoundSession::Unavailable | FoundSession::Holds(_) => Denied::Unavailable,
+            });
+        }
+    };
+    if standing.session.purpose == Purpose::PinChange {
+        return Err(Denied::PinChange);
+    }
+    check_allowed(route, &standing.session.identity, Some(standing.session.role))
+}
+
+/// Whether the route is for this role and this contract (T10).
+fn check_allowed(route: &Route, identity: &Identity, role: Option<Role>) -> Result<(), Denied> {
+    let for_role = route.roles.is_empty() || role.is_some_and(|role| route.roles.contains(&role));
+    let for_contract = route.contracts.is_empty() || route.contracts.contains(&identity.contract);
+    if for_role && for_contract { Ok(()) } else { Err(Denied::NotAllowed) }
+}
+
+const fn refusal(standing: &Standing) -> Refusal {
     match standing {
-        Standing::Good(_) => Ok(()),
-        Standing::Absent => Err(Denied::Certificate(Refusal::new(Reason::Absent, "no certificate was sent"))),
-        Standing::Refused(refusal) => Err(Denied::Certificate(*refusal)),
+        Standing::Refused(refusal) => *refusal,
+        Standing::Absent | Standing::Good(_) => Refusal::new(Reason::Absent, "no certificate was sent"),
     }
 }

@@ -21,17 +21,19 @@ pub(super) use self::head::{BadHead, HeadEnd, parse_response, parse_trailers};
 use self::request::{Client, bad_head, take};
 use self::request_body::RequestBody;
 use self::response_head::Delimiting;
+use super::backstage;
 use super::connection::Connection;
 use super::failure::{Failure, Fault};
-use super::forward::{self, Answer, Broken, Exchange, Part, Waiting};
+use super::forward::{self, Answer, BodySource, Broken, Exchange, Part, Waiting};
 use super::framing::{Decoder, Framing};
-use super::intake::Admitted;
-use super::pages::Wants;
+use super::intake::{Admitted, ForPortal, Held, Taken};
 use super::record::Record;
-use super::respond;
+use super::respond::{self, Reply};
+use super::sessions::Question;
 use super::socket::Socket;
 use super::timer::Timer;
 use super::tunnel;
+use super::wants::Wants;
 
 /// Response bytes that may wait for a slow client before the upstream is read on.
 const HIGH_WATER: usize = 64 << 10;
@@ -39,6 +41,8 @@ const HIGH_WATER: usize = 64 << 10;
 const SMALL: usize = 16 << 10;
 /// Bytes of the next requests that may wait while a response is under way.
 const PIPELINED: usize = 16 << 10;
+/// The client may send its body.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// How long a connection is read on after an error, so that the client gets to see the answer.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -87,7 +91,7 @@ enum After {
     Cut,
     /// Close, but let the client read the answer first: it may still be sending.
     Linger,
-    Tunnel(Box<(Exchange, Record)>),
+    Tunnel(Box<(Exchange, Record, Option<Question>)>),
 }
 
 impl Http1 {
@@ -108,7 +112,7 @@ impl Http1 {
                 After::Cut => return,
                 After::Linger => return self.close(true).await,
                 After::Tunnel(upgraded) => {
-                    let (exchange, record) = *upgraded;
+                    let (exchange, record, session) = *upgraded;
                     let Self { io, read, connection, timer, .. } = self;
                     return Box::pin(tunnel::run(
                         io,
@@ -117,6 +121,7 @@ impl Http1 {
                         &connection,
                         &timer,
                         record,
+                        session,
                     ))
                     .await;
                 }
@@ -179,11 +184,20 @@ impl Http1 {
     async fn turn(&mut self, head: usize) -> After {
         let mut record = Record::begin(&self.connection, "1.1");
         let bytes = self.read.split_to(head).freeze();
-        let (taken, wants) = take(&self.connection, &mut record, &bytes);
+        let (mut taken, wants) = take(&self.connection, &mut record, &bytes, None);
+        if let Err((Held::Session(question), _)) = taken {
+            let known = self.connection.worker.ask(*question).await;
+            (taken, _) = take(&self.connection, &mut record, &bytes, Some(&known));
+        }
         drop(bytes);
         match taken {
-            Ok((admitted, client)) => self.exchange(record, admitted, client, wants).await,
-            Err((failure, has_more)) => self.refuse(record, failure, wants, !has_more).await,
+            Ok((Taken::Forward(admitted), client)) => self.exchange(record, admitted, client, wants).await,
+            Ok((Taken::Portal(request), client)) => self.portal(record, request, &client, wants).await,
+            Err((Held::Failed(failure), has_more)) => self.refuse(record, failure, wants, !has_more).await,
+            // It was looked up, and is asked for again: there is nothing to decide by.
+            Err((Held::Session(_), has_more)) => {
+                self.refuse(record, Failure::StateUnavailable, wants, !has_more).await
+            }
         }
     }
 
@@ -210,7 +224,7 @@ impl Http1 {
         if head.status == 101 {
             response_head::write(&mut self.write, &head, Delimiting::Upgrade);
             return match self.flush().await {
-                Ok(()) => After::Tunnel(Box::new((exchange, record))),
+                Ok(()) => After::Tunnel(Box::new((exchange, record, admitted.tunnels_by))),
                 Err(_) => After::Close,
             };
         }
@@ -242,6 +256,37 @@ impl Http1 {
             (false, true) => After::Close,
             (false, false) => After::Linger,
         }
+    }
+
+    /// Has the portal answer.
+    async fn portal(
+        &mut self,
+        mut record: Record,
+        request: ForPortal,
+        client: &Client,
+        wants: Wants,
+    ) -> After {
+        if request.expects_continue {
+            self.write.put_slice(CONTINUE);
+            if self.flush().await.is_err() {
+                return After::Close;
+            }
+        }
+        let mut decoder = Decoder::request(request.framing.unwrap_or(Framing::Length(0)));
+        let worker = self.connection.worker.clone();
+        let Self { io, read, timer, .. } = self;
+        let form = backstage::collect(timer, worker.policy.timeouts.body_idle.get(), |cx| {
+            RequestBody { io: &mut *io, read: &mut *read, decoder: &mut decoder }.poll_part(cx)
+        });
+        let form = match form.await {
+            Ok(form) => form,
+            Err(failure) => return self.refuse(record, failure, wants, false).await,
+        };
+        record.bytes_in = form.len() as u64;
+        let response = worker.backstage.portal(request.request.map(|()| form)).await;
+        let reply = respond::of_portal(response, &record, worker.clock.now());
+        let keeps_alive = client.keeps_alive && !worker.is_draining();
+        self.say(record, &reply, keeps_alive).await
     }
 
     /// Moves an exchange on until its answer is here, as long as the client is.
@@ -383,10 +428,15 @@ impl Http1 {
         }
         let keeps_alive =
             is_drained && !failure.poisons_connection() && !self.connection.worker.is_draining();
-        let now = self.connection.worker.clock.now();
-        let reply = respond::reply(failure, wants, &record.request_id, now);
+        let worker = &self.connection.worker;
+        let reply = respond::reply(&*worker.backstage, failure, wants, &record, worker.clock.now());
+        self.say(record, &reply, keeps_alive).await
+    }
+
+    /// Sends an answer of our own.
+    async fn say(&mut self, mut record: Record, reply: &Reply, keeps_alive: bool) -> After {
         let body: &[u8] = if record.method == "HEAD" { &[] } else { &reply.body };
-        response_head::write_own(&mut self.write, &reply, keeps_alive);
+        response_head::write_own(&mut self.write, reply, keeps_alive);
         self.write.put_slice(body);
         record.status = reply.status;
         record.bytes_out = body.len() as u64;
@@ -457,7 +507,7 @@ impl Waiting for Turn<'_> {
     }
 
     fn go_on(&mut self) {
-        self.http1.write.put_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        self.http1.write.put_slice(CONTINUE);
     }
 }
 

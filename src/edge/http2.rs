@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::request::Parts;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST};
@@ -20,17 +21,19 @@ use tokio_rustls::server::TlsStream;
 
 pub(super) use self::relay::Streams;
 use self::relay::{Body, RequestBody};
+use super::backstage;
 use super::connection::Connection;
 use super::failure::Failure;
 use super::fields::Field;
-use super::forward::{self, Answer, Broken, Exchange, ResponseHead, Waiting};
+use super::forward::{self, Answer, BodySource, Broken, Exchange, ResponseHead, Waiting};
 use super::framing::{self, Framing};
-use super::intake::{self, Admitted, RequestHead};
-use super::pages::Wants;
+use super::intake::{self, ForPortal, Held, RequestHead, Taken};
 use super::record::Record;
-use super::respond;
+use super::respond::{self, Reply};
+use super::sessions::Known;
 use super::socket::Socket;
 use super::timer::Timer;
+use super::wants::Wants;
 
 /// How often a busy connection looks for streams whose client has stopped reading.
 const LOOK: Duration = Duration::from_secs(1);
@@ -101,16 +104,29 @@ async fn answer(
         .map(|(name, value)| Field { name: name.as_str().as_bytes(), value: value.as_bytes() })
         .collect();
     let wants = Wants::of(&fields);
-    let admitted = take(&connection, &mut record, &parts, &body, &fields);
+    let mut taken = take(&connection, &mut record, &parts, &body, &fields, None);
+    if let Err(Held::Session(question)) = taken {
+        let known = connection.worker.ask(*question).await;
+        taken = take(&connection, &mut record, &parts, &body, &fields, Some(&known));
+    }
     let is_head = parts.method == http::Method::HEAD;
     let mut source = RequestBody::new(body);
     let timer = connection.worker.timers.timer();
-    let answered = match admitted {
-        Ok(admitted) => {
+    let answered = match taken {
+        Ok(Taken::Forward(admitted)) => {
             let mut waiting = Turn { source: &mut source, timer: &timer };
             forward::answer(&connection.worker, &mut record, &admitted, &mut waiting).await
         }
-        Err(failure) => Err(failure),
+        Ok(Taken::Portal(request)) => match portal(&connection, &mut record, request, source, &timer).await {
+            Ok(reply) => {
+                stream.answered();
+                return Ok(say(&reply, record, is_head));
+            }
+            Err(failure) => return Ok(refuse(&connection, failure, wants, record, is_head)),
+        },
+        Err(Held::Failed(failure)) => Err(failure),
+        // It was looked up, and is asked for again: there is nothing to decide by.
+        Err(Held::Session(_)) => Err(Failure::StateUnavailable),
     };
     if !matches!(answered, Err(Failure::ClientGone)) {
         stream.answered();
@@ -137,24 +153,25 @@ fn take(
     parts: &Parts,
     body: &Incoming,
     fields: &[Field<'_>],
-) -> Result<Admitted, Failure> {
+    known: Option<&Known>,
+) -> Result<Taken, Held> {
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next().map(|host| host.as_bytes());
     if hosts.next().is_some() {
-        return Err(Failure::BadRequest("more than one host field"));
+        return Err(Failure::BadRequest("more than one host field").into());
     }
     let authority = match (authority, host) {
         (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
-            return Err(Failure::BadRequest("a host field that contradicts :authority"));
+            return Err(Failure::BadRequest("a host field that contradicts :authority").into());
         }
         (Some(authority), _) | (None, Some(authority)) => authority,
-        (None, None) => return Err(Failure::BadRequest("neither :authority nor host")),
+        (None, None) => return Err(Failure::BadRequest("neither :authority nor host").into()),
     };
     let length = framing::declared(fields).map_err(|bad| Failure::BadRequest(bad.0))?;
     let framing = match length {
         Some(Framing::Length(length)) => Some(Framing::Length(length)),
-        Some(_) => return Err(Failure::BadRequest("a transfer coding in HTTP/2")),
+        Some(_) => return Err(Failure::BadRequest("a transfer coding in HTTP/2").into()),
         None if body.is_end_stream() => None,
         None => Some(Framing::Chunked),
     };
@@ -171,7 +188,24 @@ fn take(
             upgrade: false,
             protocol: "2.0",
         },
+        known,
     )
+}
+
+/// Has the portal answer.
+async fn portal(
+    connection: &Connection,
+    record: &mut Record,
+    request: ForPortal,
+    mut source: RequestBody,
+    timer: &Timer,
+) -> Result<Reply, Failure> {
+    let worker = &connection.worker;
+    let idle = worker.policy.timeouts.body_idle.get();
+    let form = backstage::collect(timer, idle, |cx| source.poll_part(cx)).await?;
+    record.bytes_in = form.len() as u64;
+    let response = worker.backstage.portal(request.request.map(|()| form)).await;
+    Ok(respond::of_portal(response, record, worker.clock.now()))
 }
 
 /// A stream that waits for the answer to its request.
@@ -217,18 +251,23 @@ fn refuse(
     is_head: bool,
 ) -> Response<Body> {
     record.fail(failure);
-    let status = StatusCode::from_u16(failure.status());
-    let reply = respond::reply(failure, wants, &record.request_id, connection.worker.clock.now());
+    let worker = &connection.worker;
+    let reply = respond::reply(&*worker.backstage, failure, wants, &record, worker.clock.now());
+    say(&reply, record, is_head)
+}
+
+/// Sends an answer of our own.
+fn say(reply: &Reply, mut record: Record, is_head: bool) -> Response<Body> {
     let mut response = Response::new(());
     // A client that is gone gets no answer; its stream is reset by then.
-    *response.status_mut() = status.unwrap_or(StatusCode::BAD_REQUEST);
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_REQUEST);
     for (name, value) in &reply.fields {
-        if let Ok(value) = value.parse() {
-            response.headers_mut().insert(*name, value);
+        if let (Ok(name), Ok(value)) = (name.parse::<http::HeaderName>(), value.parse()) {
+            response.headers_mut().append(name, value);
         }
     }
-    record.status = failure.status();
-    let body = if is_head { Vec::new() } else { reply.body };
+    record.status = reply.status;
+    let body = if is_head { Bytes::new() } else { reply.body.clone() };
     record.bytes_out = body.len() as u64;
     record.complete();
     response.map(|()| Body::own(body))

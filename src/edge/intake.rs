@@ -2,15 +2,20 @@
 
 use bytes::Bytes;
 
+use http::Request;
+
 use super::connection::Connection;
 use super::failure::Failure;
 use super::fields::{Field, is_disguised_framing};
 use super::forward;
 use super::framing::Framing;
-use super::gate::{self, Denied, Permit};
+use super::gate::{self, Claim, Claims, Denied, Permit};
+use super::place::Place;
 use super::policy::Policy;
 use super::record::Record;
-use super::target::Target;
+use super::sessions::{self, Known, Question};
+use super::target::{Target, is_below};
+use crate::domain::{PORTAL, SessionEnd};
 
 /// A request's head, the same for HTTP/1.1 and HTTP/2.
 pub(super) struct RequestHead<'a> {
@@ -28,6 +33,35 @@ pub(super) struct RequestHead<'a> {
     pub(super) protocol: &'static str,
 }
 
+/// What becomes of a request.
+pub(super) enum Taken {
+    /// It goes on to an upstream.
+    Forward(Admitted),
+    /// The portal answers it.
+    Portal(ForPortal),
+}
+
+/// Why nothing becomes of a request now.
+pub(super) enum Held {
+    /// It is refused.
+    Failed(Failure),
+    /// Its session must be looked up; then it can be admitted.
+    Session(Box<Question>),
+}
+
+impl From<Failure> for Held {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// A request for the portal, without its body.
+pub(super) struct ForPortal {
+    pub(super) request: Request<()>,
+    pub(super) framing: Option<Framing>,
+    pub(super) expects_continue: bool,
+}
+
 /// A request that may go on.
 pub(super) struct Admitted {
     pub(super) permit: Permit,
@@ -36,6 +70,8 @@ pub(super) struct Admitted {
     pub(super) framing: Option<Framing>,
     pub(super) expects_continue: bool,
     pub(super) upgrade: bool,
+    /// The session that a tunnel would stand on: it has no next request that could be refused.
+    pub(super) tunnels_by: Option<Question>,
     /// Whether the response has no body, whatever its fields say.
     pub(super) is_head: bool,
     /// Whether the request may be sent twice (RFC 9110, section 9.2.2).
@@ -45,12 +81,14 @@ pub(super) struct Admitted {
 /// Methods longer than this are no methods.
 const LONGEST_METHOD: usize = 24;
 
-/// Checks a request, asks the gate, and writes the upstream's head.
+/// Checks a request, asks the gate, and writes the upstream's head. `known` is what was found of its session, if that was
+/// asked for.
 pub(super) fn admit(
     connection: &Connection,
     record: &mut Record,
     request: &RequestHead<'_>,
-) -> Result<Admitted, Failure> {
+    known: Option<&Known>,
+) -> Result<Taken, Held> {
     let policy = &connection.worker.policy;
     record.method = request.method.chars().take(LONGEST_METHOD).collect();
     // Before anything is understood, the log shows what was sent.
@@ -61,36 +99,85 @@ pub(super) fn admit(
     let target = Target::parse(request.target).map_err(|ambiguous| Failure::BadRequest(ambiguous.0))?;
     record.path = target.path.to_string();
     let verdict = record.verdict().clone();
-    let permit = gate::decide(policy, &connection.host, verdict.standing(), &target.path).map_err(denied)?;
-    if matches!(request.framing, Some(Framing::Length(length)) if length > policy.limits.body.bytes()) {
-        return Err(Failure::BodyTooLarge);
+    let place = Place { connection, request, target: &target, authority: &authority };
+    if is_below(&target.path, PORTAL) {
+        return place.portal(&verdict, record).map(Taken::Portal);
     }
-    let has_body = !matches!(request.framing, None | Some(Framing::Length(0)));
-    // HTTP/1.0 doesn't know interim responses (RFC 9110, section 10.1.1).
-    let expects_continue = has_body
-        && request.protocol != "1.0"
-        && request
-            .fields
-            .iter()
-            .any(|field| field.is("expect") && field.value.eq_ignore_ascii_case(b"100-continue"));
+    let token = sessions::token(request.fields);
+    let visitor = || connection.visitor(&verdict, &record.request_id);
+    let kept = match (&token, known) {
+        (Some(token), None) => connection.worker.sessions.find(token, &visitor()),
+        _ => None,
+    };
+    let session = match (&token, known.or(kept.as_ref())) {
+        (None, _) => Claim::Nothing,
+        (Some(_), None) => Claim::Unasked,
+        (Some(_), Some(known)) => Claim::Asked(known),
+    };
+    let standing = match &session {
+        Claim::Asked(Known::Holds(standing)) => Some(standing.clone()),
+        _ => None,
+    };
+    let claims = Claims { verdict: &verdict, session };
+    let permit = match gate::decide(policy, &connection.host, &claims, &target.path) {
+        Ok(permit) => permit,
+        Err(Denied::Unasked) => {
+            let question = token.map(|token| Question { token, visitor: visitor() });
+            return Err(question.map_or(Held::Failed(Failure::StateUnavailable), |question| {
+                Held::Session(Box::new(question))
+            }));
+        }
+        Err(denied) => return Err(place.denied(denied, record).into()),
+    };
+    let tunnels_by = token
+        .filter(|_| request.upgrade && permit.by_session())
+        .map(|token| Question { token, visitor: visitor() });
+    let standing = standing.filter(|_| permit.by_session());
+    if standing.as_ref().is_some_and(|standing| connection.worker.is_suspended(&standing.session)) {
+        return Err(place.denied(Denied::SignIn(Some(SessionEnd::Withdrawn)), record).into());
+    }
+    record.session = standing;
+    if matches!(request.framing, Some(Framing::Length(length)) if length > policy.limits.body.bytes()) {
+        return Err(Failure::BodyTooLarge.into());
+    }
+    let expects_continue = expects_continue(request);
+    let with_identity = policy.upstreams[permit.upstream()].identity;
+    let identity = match &record.session {
+        _ if !with_identity => &[],
+        Some(standing) => &*standing.lines,
+        None => &*verdict.identity,
+    };
     let lines = forward::Lines {
         request,
         target: &target,
         authority: &authority,
         verdict: &verdict,
         request_id: &record.request_id,
-        with_identity: policy.upstreams[permit.upstream()].identity,
+        identity,
         expects_continue,
     };
-    Ok(Admitted {
+    Ok(Taken::Forward(Admitted {
         head: forward::request_head(policy, &lines),
         permit,
         framing: request.framing,
         expects_continue,
         upgrade: request.upgrade,
+        tunnels_by,
         is_head: request.method == "HEAD",
         is_idempotent: matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
-    })
+    }))
+}
+
+/// Whether the client waits to be asked for its body.
+pub(super) fn expects_continue(request: &RequestHead<'_>) -> bool {
+    let has_body = !matches!(request.framing, None | Some(Framing::Length(0)));
+    // HTTP/1.0 doesn't know interim responses (RFC 9110, section 10.1.1).
+    has_body
+        && request.protocol != "1.0"
+        && request
+            .fields
+            .iter()
+            .any(|field| field.is("expect") && field.value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 fn path_as_sent(target: &[u8]) -> String {
@@ -135,11 +222,4 @@ fn authority(given: &[u8], host: &str) -> Result<String, Failure> {
         return Err(Failure::Misdirected);
     }
     Ok(given.to_ascii_lowercase())
-}
-
-const fn denied(denied: Denied) -> Failure {
-    match denied {
-        Denied::Certificate(refusal) => Failure::Certificate(refusal),
-        Denied::NoRoute => Failure::NoRoute,
-    }
 }

@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use super::fields::OwnedFields;
 use super::target::is_below;
 use crate::config::{ClientCertificate, Endpoint, Headers, HostName, Limits, Rejection, Require, Timeouts};
+use crate::domain::{AuthMethod, ContractId, Identity, Role};
 use crate::ops::Metrics;
 
 /// What a policy is made of.
@@ -25,6 +26,19 @@ pub struct PolicySettings {
     pub timeouts: Timeouts,
     /// Caps.
     pub limits: Limits,
+    /// Where people sign in, if they do.
+    pub sign_in: Option<SignInPolicy>,
+}
+
+/// Where people sign in.
+#[derive(Debug, Clone)]
+pub struct SignInPolicy {
+    /// The host with the sign-in page.
+    pub host: HostName,
+    /// The host for certificate sign-in.
+    pub certificate_host: Option<HostName>,
+    /// Whether a certificate alone counts as having signed in.
+    pub certificate_suffices: bool,
 }
 
 /// What a host is made of.
@@ -49,6 +63,7 @@ pub struct Policy {
     pub(super) headers: Headers,
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
+    pub(super) sign_in: Option<SignInPolicy>,
 }
 
 /// A host name that the gate answers for.
@@ -67,6 +82,8 @@ pub(super) struct Route {
     path: Box<str>,
     hosts: Vec<Box<str>>,
     pub(super) require: Require,
+    pub(super) roles: Vec<Role>,
+    pub(super) contracts: Vec<ContractId>,
     pub(super) upstream: usize,
 }
 
@@ -100,6 +117,8 @@ impl Policy {
                 path: route.path.as_str().into(),
                 hosts: route.hosts.iter().map(|host| host.as_str().into()).collect(),
                 require: route.require,
+                roles: route.roles.iter().map(|role| role.role()).collect(),
+                contracts: route.contracts.iter().map(|contract| contract.id().clone()).collect(),
                 upstream,
             });
         }
@@ -114,12 +133,35 @@ impl Policy {
             headers: settings.headers,
             timeouts: settings.timeouts,
             limits: settings.limits,
+            sign_in: settings.sign_in,
         })
     }
 
     /// The host of a TLS server name, which must be in lower case.
     pub(super) fn host(&self, name: &str) -> Option<&Arc<Host>> {
         self.hosts.get(name)
+    }
+
+    /// Whether a certificate alone counts as having signed in.
+    pub(super) fn certificate_suffices(&self) -> bool {
+        self.sign_in.as_ref().is_some_and(|sign_in| sign_in.certificate_suffices)
+    }
+
+    /// Header lines that tell a backend who is there.
+    pub(super) fn identity_lines(
+        &self,
+        identity: &Identity,
+        role: Option<Role>,
+        method: AuthMethod,
+    ) -> Box<[u8]> {
+        let Headers { contract, user, role: role_name, auth_method, .. } = &self.headers;
+        let Identity { contract: contract_id, user: user_id } = identity;
+        let mut lines =
+            format!("{contract}: {contract_id}\r\n{user}: {user_id}\r\n{auth_method}: {method}\r\n");
+        if let Some(role) = role {
+            lines.push_str(&format!("{role_name}: {role}\r\n"));
+        }
+        lines.into_bytes().into()
     }
 
     /// The route of a normalised path: the longest that matches.

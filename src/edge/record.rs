@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::connection::{Connection, Verdict};
 use super::failure::{Failure, Fault};
+use super::sessions::Standing;
 use super::worker::Worker;
 use crate::clock;
 use crate::ops::Entry;
@@ -36,6 +37,10 @@ pub(super) struct Record {
     /// Bytes of the response body so far.
     pub(super) bytes_out: u64,
     failure: Option<Failure>,
+    /// Where the client is sent instead.
+    pub(super) location: Option<String>,
+    /// The session that says who is there.
+    pub(super) session: Option<Arc<Standing>>,
     complete: bool,
 }
 
@@ -59,6 +64,8 @@ impl Record {
             bytes_in: 0,
             bytes_out: 0,
             failure: None,
+            location: None,
+            session: None,
             complete: false,
         }
     }
@@ -66,6 +73,11 @@ impl Record {
     /// What the judge says of the connection, as of this request.
     pub(super) const fn verdict(&self) -> &Arc<Verdict> {
         &self.verdict
+    }
+
+    /// The host that it is for.
+    pub(super) fn host(&self) -> &str {
+        &self.connection.host.name
     }
 
     /// The worker that it runs on.
@@ -107,7 +119,7 @@ impl Drop for Record {
         let class = usize::from(self.status / 100).min(host.requests.len() - 1);
         host.requests[class].inc();
         host.request_duration.observe(duration.as_secs_f64());
-        if let Some(failure) = self.failure {
+        if let Some(failure) = self.failure.filter(|failure| *failure != Failure::SentToPortal) {
             worker.metrics.failures.with_label_values(&[failure.code()]).inc();
         }
         let upstream = self.upstream.map(|index| &worker.upstreams[index]);
@@ -135,6 +147,7 @@ impl Drop for Record {
             duration,
             upstream: upstream.map(|upstream| (&*upstream.name, first_byte)),
             connection: &self.verdict.log,
+            session: self.session.as_ref().map_or(&[], |standing| &standing.log),
         });
     }
 }

@@ -1,5 +1,5 @@
-//! A WebSocket after the upstream's 101: bytes both ways, until either side ends, nothing moves for too long, or the
-//! certificate is refused (T3).
+//! A WebSocket after the upstream's 101: bytes both ways, until either side ends, nothing moves for too long, the
+//! certificate is refused (T3), or the session that it stands on is over.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -10,11 +10,14 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::server::TlsStream;
 
+use super::backstage::{FoundSession, Later};
 use super::connection::Connection;
 use super::record::Record;
+use super::sessions::Question;
 use super::socket::Socket;
 use super::timer::Timer;
 use super::upstream::Link;
+use super::worker::Worker;
 use crate::clock;
 
 /// How often a silent tunnel looks whether it may still be open: notAfter passes without anybody saying so.
@@ -22,7 +25,8 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Bytes that may wait in each direction.
 const WINDOW: usize = 16 << 10;
 
-/// Carries bytes until the tunnel ends. `early` is what the client sent behind its request.
+/// Carries bytes until the tunnel ends. `early` is what the client sent behind its request; `session`, what the tunnel
+/// stands on, if it isn't the certificate.
 pub(super) async fn run(
     mut client: TlsStream<Socket>,
     early: BytesMut,
@@ -30,8 +34,11 @@ pub(super) async fn run(
     connection: &Connection,
     timer: &Timer,
     mut record: Record,
+    session: Option<Question>,
 ) {
-    let open = connection.worker.metrics.tunnels.clone();
+    let worker = &connection.worker;
+    let mut watch = session.map(|question| Watch { question, looking: None, carried: 0 });
+    let open = worker.metrics.tunnels.clone();
     open.inc();
     let Link { io: mut upstream, read, .. } = link;
     let mut up = Direction { waiting: early, ..Direction::default() };
@@ -53,11 +60,16 @@ pub(super) async fn run(
         {
             return Poll::Ready(());
         }
-        if timer.is_late() {
+        let is_due = timer.is_late();
+        if is_due {
             timer.set(look);
         }
+        // The registry wakes everybody when somebody is suspended; the state has to be asked.
+        let is_suspended = record.session.as_ref().is_some_and(|held| worker.is_suspended(&held.session));
+        let is_over =
+            is_suspended || watch.as_mut().is_some_and(|watch| watch.is_over(cx, worker, is_due, up.carried));
         let is_idle = clock::instant().saturating_duration_since(moved_at) > idle;
-        if is_idle || connection.has_lost_standing() { Poll::Ready(()) } else { Poll::Pending }
+        if is_idle || is_over || connection.has_lost_standing() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     record.bytes_in = up.carried;
@@ -66,6 +78,31 @@ pub(super) async fn run(
     timer.set(LOOK);
     let _ = timer.bound(client.shutdown()).await;
     open.dec();
+}
+
+/// The session that a tunnel stands on, looked at again and again.
+struct Watch {
+    question: Question,
+    looking: Option<Later<FoundSession>>,
+    /// What the client had sent when it was looked at last.
+    carried: u64,
+}
+
+impl Watch {
+    /// Whether the session is known to hold no longer, or can't be looked up: then nobody may go on. It is looked at
+    /// when that `is_due`, and used only if the client has sent something: an open window isn't a person.
+    fn is_over(&mut self, cx: &mut Context<'_>, worker: &Worker, is_due: bool, carried: u64) -> bool {
+        if is_due && self.looking.is_none() {
+            let counts = carried != self.carried;
+            self.carried = carried;
+            let Question { token, visitor } = self.question.clone();
+            self.looking = Some(worker.backstage.session(token, visitor, counts));
+        }
+        let Some(looking) = &mut self.looking else { return false };
+        let Poll::Ready(found) = looking.as_mut().poll(cx) else { return false };
+        self.looking = None;
+        !matches!(found, FoundSession::Holds(_))
+    }
 }
 
 #[derive(Default)]

@@ -15,8 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
+use super::backstage::{Backstage, Session};
 use super::connection::{self, Connection};
 use super::policy::{Host, Policy};
+use super::sessions::{Known, Question, Sessions};
 use super::socket::Socket;
 use super::timer::{TICK, Timer, Timers};
 use super::tls::{self, HandshakeFailure};
@@ -24,8 +26,10 @@ use super::upstream::Upstream;
 use super::{http1, http2};
 use crate::clock::{self, Clock};
 use crate::config::Rejection;
+use crate::domain::AuthMethod;
 use crate::ops::{AccessLogBuffer, Metrics};
 use crate::pki::{Judge, Judgement, Trust};
+use crate::stores::{Registered, Registry};
 
 /// Connections that the kernel may hold before they are accepted.
 const BACKLOG: i32 = 4096;
@@ -36,6 +40,10 @@ pub struct WorkerSettings {
     pub policy: Arc<Policy>,
     /// Whom to believe; `None` if no host asks for a certificate.
     pub trust: Option<Arc<ArcSwap<Trust>>>,
+    /// Who is registered; `None` without a directory.
+    pub registry: Option<Arc<Registry>>,
+    /// Who does what the data path can't.
+    pub backstage: Arc<dyn Backstage>,
     /// What time it is.
     pub clock: Clock,
     /// What to count.
@@ -63,6 +71,9 @@ pub enum Phase {
 pub struct Worker {
     pub(super) policy: Arc<Policy>,
     judge: Option<Judge>,
+    pub(super) registry: Option<Arc<Registry>>,
+    pub(super) backstage: Arc<dyn Backstage>,
+    pub(super) sessions: Sessions,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) access_log: AccessLogBuffer,
@@ -78,7 +89,17 @@ pub struct Worker {
 impl Worker {
     /// Builds a worker that goes through the phases of `phase`.
     pub fn new(settings: WorkerSettings, phase: watch::Receiver<Phase>) -> Arc<Self> {
-        let WorkerSettings { policy, trust, clock, metrics, access_log, connections, id_seed } = settings;
+        let WorkerSettings {
+            policy,
+            trust,
+            registry,
+            backstage,
+            clock,
+            metrics,
+            access_log,
+            connections,
+            id_seed,
+        } = settings;
         let upstreams = policy
             .upstreams
             .iter()
@@ -86,6 +107,9 @@ impl Worker {
             .collect();
         Arc::new(Self {
             judge: trust.map(Judge::new),
+            sessions: Sessions::default(),
+            registry,
+            backstage,
             timers: Timers::new(clock::instant()),
             own_connections: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
@@ -148,6 +172,27 @@ impl Worker {
     /// Whether the gate is on its way out.
     pub(super) fn is_draining(&self) -> bool {
         *self.phase.borrow() != Phase::Serving
+    }
+
+    /// Another number whenever the registry may say something else of somebody.
+    pub(super) fn registry_version(&self) -> i64 {
+        self.registry.as_ref().map_or(0, |registry| registry.version())
+    }
+
+    /// Looks a session up.
+    pub(super) async fn ask(&self, question: Question) -> Known {
+        let found = self.backstage.session(question.token.clone(), question.visitor.clone(), true).await;
+        let known = Known::new(found, &self.policy);
+        self.sessions.keep(&question, known.clone());
+        known
+    }
+
+    /// Whether the session's user has been suspended since it was looked up.
+    pub(super) fn is_suspended(&self, session: &Session) -> bool {
+        let by_pin = session.method == AuthMethod::Pin;
+        let find =
+            |registry: &Arc<Registry>| registry.find(&session.identity, by_pin) == Registered::Suspended;
+        self.registry.as_ref().is_some_and(find)
     }
 
     /// What the judge says of a chain, and the generation of the trust that it judged by.

@@ -101,6 +101,10 @@ metrics! {
     server_certificate_expiry: GaugeVec = "sekisho_server_certificate_expiry_timestamp_seconds" ["host"];
     /// Generation of the trust that certificates are judged against.
     trust_generation: IntGauge = "sekisho_trust_generation";
+    /// Attempts to sign in, by method and what became of them.
+    sign_ins: IntCounterVec = "sekisho_sign_ins_total" ["method", "outcome"];
+    /// When the registry last agreed with the directory, in seconds since 1970.
+    registry_refreshed: Gauge = "sekisho_registry_refreshed_timestamp_seconds";
     /// 1 while the gate drains, else 0.
     draining: IntGauge = "sekisho_draining";
     /// Buffers of access log lines that were dropped, because the disk was too slow.

@@ -170,7 +170,7 @@ fn handshake_error(refusal: Refusal) -> CertificateError {
         Reason::RevocationUnknown => CertificateError::UnknownRevocationStatus,
         Reason::WrongUsage => CertificateError::InvalidPurpose,
         Reason::Malformed => CertificateError::BadEncoding,
-        Reason::BadSubject => CertificateError::ApplicationVerificationFailure,
+        Reason::BadSubject | Reason::Suspended => CertificateError::ApplicationVerificationFailure,
         Reason::WeakKey | Reason::Absent => {
             CertificateError::Other(OtherError(Arc::new(RefusedInHandshake(refusal))))
         }

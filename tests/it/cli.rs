@@ -3,6 +3,7 @@
 mod ca;
 mod check;
 mod serve;
+mod staff;
 
 use std::path::Path;
 
@@ -81,7 +82,9 @@ fn no_word_at_all_prints_the_help_and_ends_with_64() {
 #[test]
 fn help_and_version_are_no_mistake() {
     let help = sekisho(Path::new("/"), &["--help"]).good();
-    for command in ["serve", "check", "schema", "ca", "demo"] {
+    for command in
+        ["serve", "check", "schema", "ca", "pepper", "contract", "user", "credential", "import", "demo"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         sekisho(Path::new("/"), &[command, "--help"]).good();
     }

@@ -30,15 +30,17 @@ fn the_folder_holds_all_that_a_client_needs() {
             assert!(Path::new(&demo.file(&format!("clients/{name}.{ending}"))).is_file(), "{name}.{ending}");
         }
     }
-    let person = |certificate: &str, user: &str, role: &str| json!({ "contract": CONTRACT, "user": user, "role": role, "pin": null, "certificate": certificate });
+    let person = |certificate: Value, user: &str, role: &str| json!({ "contract": CONTRACT, "user": user, "role": role, "pin": demo.pin(user), "certificate": certificate });
     let people: Value = serde_json::from_str(&demo.read("people.json")).unwrap();
     assert_eq!(
         people,
         json!([
-            person("user", "tanaka", "user"),
-            person("administrator", "suzuki", "administrator"),
-            person("expired", "sato", "user"),
-            person("revoked", "takahashi", "user"),
+            person("user".into(), "tanaka", "user"),
+            person("administrator".into(), "suzuki", "administrator"),
+            person("expired".into(), "sato", "user"),
+            person("revoked".into(), "takahashi", "user"),
+            person(Value::Null, "ito", "user"),
+            person(Value::Null, "watanabe", "user"),
         ])
     );
     let yaml = demo.read("sekisho.yaml");
@@ -120,7 +122,7 @@ fn the_open_host_knows_nobody_and_lets_nobody_bank() {
             assert_eq!(headers.get(name), None, "{headers}");
         }
         let refused = demo.curl(certificate, WWW, "/banking/headers", &PROBLEM);
-        assert_eq!((refused.status, &refused.json()["code"]), (403, &json!("absent")));
+        assert_eq!((refused.status, &refused.json()["code"]), (401, &json!("sign_in_needed")));
     }
 }
 

@@ -1,14 +1,22 @@
 //! What the tests stand on: a CA, a gate, a backend and a client, each real, each on a port of its own.
 
 pub mod backend;
+pub mod chrome;
 pub mod client;
 pub mod demo;
+pub mod firefox;
 pub mod frames;
 pub mod gate;
 pub mod http2;
+pub mod people;
 pub mod pki;
+pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod reasons;
+pub mod redis;
+pub mod remote;
+pub mod tools;
 
 use std::time::{Duration, Instant};
 
@@ -23,4 +31,13 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(begun.elapsed() < PATIENCE, "never came true: {what}");
         std::thread::park_timeout(Duration::from_millis(5));
     }
+}
+
+/// Writes a file that only its owner may read.
+pub fn write_secret(path: &std::path::Path, content: &[u8]) {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+    file.write_all(content).unwrap();
 }

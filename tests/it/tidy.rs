@@ -5,11 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 8] = [
-    ("cli", &["app", "edge", "ops", "config", "pki", "domain", "clock"]),
-    ("app", &["edge", "ops", "config", "pki", "domain", "clock"]),
-    ("edge", &["ops", "config", "pki", "domain", "clock"]),
+const ROOMS: [(&str, &[&str]); 11] = [
+    ("cli", &["app", "edge", "portal", "ops", "flows", "stores", "config", "pki", "domain", "clock"]),
+    ("app", &["edge", "portal", "ops", "flows", "stores", "config", "pki", "domain", "clock"]),
+    // Of the stores, only what is in memory: the data path waits for none.
+    ("edge", &["ops", "stores", "config", "pki", "domain", "clock"]),
+    ("portal", &["flows", "stores", "config", "domain", "clock"]),
     ("ops", &["domain", "clock"]),
+    ("flows", &["stores", "config", "pki", "domain", "clock"]),
+    ("stores", &["config", "domain", "clock"]),
     ("config", &["domain", "clock"]),
     ("pki", &["domain", "clock"]),
     ("domain", &[]),

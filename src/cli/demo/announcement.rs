@@ -34,8 +34,10 @@ impl fmt::Display for Announcement<'_> {
             self.browser(f, address.port())?;
         }
         let ops = reachable(self.ops);
-        writeln!(f, "\nMetrics        http://{ops}/metrics (health: /livez, /readyz)")?;
+        writeln!(f, "\nPeople, PINs   {}", self.dir.join("people.json").display())?;
+        writeln!(f, "Metrics        http://{ops}/metrics (health: /livez, /readyz)")?;
         writeln!(f, "Access log     {}", self.dir.join("access.log").display())?;
+        writeln!(f, "Audit log      {}", self.dir.join("audit.log").display())?;
         writeln!(f, "Configuration  {}", self.dir.join("sekisho.yaml").display())?;
         writeln!(f, "\nCtrl-C ends it.\nready")
     }
@@ -100,7 +102,11 @@ impl Announcement<'_> {
         )?;
         writeln!(f, "     user.p12 under Your Certificates. Windows and macOS: open the two files.")?;
         writeln!(f, "  2. Open https://{CERTIFICATE_HOST}:{port}/banking/ and choose the certificate.")?;
-        writeln!(f, "  3. It remembers the choice until all its windows are closed.")
+        writeln!(f, "     It remembers the choice until all its windows are closed.")?;
+        writeln!(
+            f,
+            "  3. Open https://{OPEN_HOST}:{port}/ and sign in, by certificate or by contract ID, user ID and PIN: ito and\n     watanabe have no certificate, people.json has their PINs."
+        )
     }
 
     /// The path of a file in the folder, as a shell takes it.

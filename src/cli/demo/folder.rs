@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
-use super::super::failure::{CANNOT_CREATE, Failure};
+use super::super::failure::{CANNOT_CREATE, Failure, SOFTWARE};
+use super::people::{self, CONTRACT, Fate, PEOPLE};
 use crate::domain::{ContractId, Identity, UserId};
+use crate::flows::{new_pepper_line, read_peppers};
 use crate::pki::development::{
     Authority, AuthorityName, Error, Existing, FileStem, KeyKind, Password, files, read_whole,
 };
@@ -21,7 +22,6 @@ pub(super) const OPEN_HOST: &str = "www.localhost";
 
 /// Says that the folder is a demo's, so that no other CA is ever replaced here.
 const MARKER: &str = ".sekisho-demo";
-const CONTRACT: &str = "10000000000001";
 const YEAR: u32 = 365;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -31,29 +31,6 @@ pub(super) enum Pki {
     Made,
     Kept,
 }
-
-/// What is to become of a client's certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Good,
-    Expired,
-    Revoked,
-}
-
-/// A person of the demo and the name of their certificate.
-struct Person {
-    certificate: &'static str,
-    user: &'static str,
-    role: &'static str,
-    fate: Fate,
-}
-
-const PEOPLE: [Person; 4] = [
-    Person { certificate: "user", user: "tanaka", role: "user", fate: Fate::Good },
-    Person { certificate: "administrator", user: "suzuki", role: "administrator", fate: Fate::Good },
-    Person { certificate: "expired", user: "sato", role: "user", fate: Fate::Expired },
-    Person { certificate: "revoked", user: "takahashi", role: "user", fate: Fate::Revoked },
-];
 
 /// Brings the folder into the state that the demo needs.
 pub(super) fn prepare(dir: &Path, now: Timestamp) -> Result<Pki, Failure> {
@@ -71,11 +48,18 @@ pub(super) fn prepare(dir: &Path, now: Timestamp) -> Result<Pki, Failure> {
         server(&mut authority, dir, host, kind, now)?;
     }
     for person in &PEOPLE {
-        client(&mut authority, dir, person, now)?;
+        if let Some((name, fate)) = person.certificate {
+            client(&mut authority, dir, person.user, name, fate, now)?;
+        }
     }
     authority.write_crl(Authority::CRL_DAYS, now)?;
     stranger(dir, now)?;
-    people(dir)?;
+    pepper(dir, now)?;
+    people::write(dir)?;
+    let notices = dir.join("notices.yaml");
+    if !notices.exists() {
+        files::write_public(&notices, include_bytes!("../../../config/notices.yaml"))?;
+    }
     Ok(pki)
 }
 
@@ -107,16 +91,23 @@ fn server(
     authority.issue_server(&name, &[host.to_owned()], kind, YEAR, now)?.write(&folder, &name, None)
 }
 
-fn client(authority: &mut Authority, dir: &Path, person: &Person, now: Timestamp) -> Result<(), Error> {
-    let (folder, name, password) = (dir.join("clients"), stem(person.certificate)?, password()?);
-    let common_name = format!("{CONTRACT} {}", person.user);
-    if is_as_wanted(authority, &folder, &name, &common_name, Some(&password), person.fate, now) {
+fn client(
+    authority: &mut Authority,
+    dir: &Path,
+    user: &str,
+    name: &str,
+    fate: Fate,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let (folder, name, password) = (dir.join("clients"), stem(name)?, password()?);
+    let common_name = format!("{CONTRACT} {user}");
+    if is_as_wanted(authority, &folder, &name, &common_name, Some(&password), fate, now) {
         return Ok(());
     }
-    let issued_at = if person.fate == Fate::Expired { before(now, YEAR + 1) } else { now };
-    let credential = authority.issue_client(&name, &identity(person.user)?, YEAR, issued_at)?;
+    let issued_at = if fate == Fate::Expired { before(now, YEAR + 1) } else { now };
+    let credential = authority.issue_client(&name, &identity(user)?, YEAR, issued_at)?;
     credential.write(&folder, &name, Some(&password))?;
-    if person.fate == Fate::Revoked {
+    if fate == Fate::Revoked {
         authority.revoke(&credential.issued().serial, now)?;
     }
     Ok(())
@@ -126,8 +117,7 @@ fn client(authority: &mut Authority, dir: &Path, person: &Person, now: Timestamp
 fn stranger(dir: &Path, now: Timestamp) -> Result<(), Error> {
     let name = AuthorityName::new("Yoso Bank, Ltd.", "Yoso Bank CA-G1").map_err(Error::Invalid)?;
     let (mut authority, _) = authority(&dir.join("stranger"), &name, now)?;
-    let person = Person { certificate: "stranger", fate: Fate::Good, ..PEOPLE[0] };
-    client(&mut authority, dir, &person, now)?;
+    client(&mut authority, dir, PEOPLE[0].user, "stranger", Fate::Good, now)?;
     authority.write_crl(Authority::CRL_DAYS, now)?;
     Ok(())
 }
@@ -155,15 +145,26 @@ fn is_as_wanted(
     })
 }
 
-fn people(dir: &Path) -> Result<(), Error> {
-    let list: Vec<_> = PEOPLE
-        .iter()
-        .map(|Person { certificate, user, role, .. }| {
-            json!({ "contract": CONTRACT, "user": user, "role": role, "pin": null, "certificate": certificate })
-        })
-        .collect();
-    let text = serde_json::to_string_pretty(&list).map_err(|error| Error::Invalid(error.to_string()))?;
-    files::write_public(&dir.join("people.json"), format!("{text}\n").as_bytes())
+/// The pepper of the PINs. A new one would make every PIN wrong: the one that is there stays.
+fn pepper(dir: &Path, now: Timestamp) -> Result<(), Failure> {
+    let file = dir.join("secrets/pepper");
+    if read_peppers(&file).is_err() {
+        files::create_folder(&dir.join("secrets"))?;
+        let line = new_pepper_line(&now.strftime("%Y%m%d").to_string())
+            .map_err(|error| Failure::new(SOFTWARE, error))?;
+        files::write_secret(&file, line.as_bytes())?;
+        // PINs that were hashed with the one that is gone can't be checked any more.
+        match std::fs::remove_dir_all(dir.join("data")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::new(
+                    CANNOT_CREATE,
+                    format!("the old directory can't be removed: {error}"),
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn identity(user: &str) -> Result<Identity, Error> {

@@ -1,6 +1,6 @@
 //! The sample banking application: a backend that shows what a backend sees, and takes and gives any amount of data.
 //!
-//! The same pages are under `/banking/` and `/public/`. It trusts whoever reaches it, as a backend behind the gate may.
+//! The same pages are under `/banking/`, `/admin-app/` and `/public/`. It trusts whoever reaches it, as a backend behind the gate may.
 
 mod page;
 mod transfer;
@@ -66,7 +66,7 @@ impl SampleApplication {
 }
 
 fn router() -> Router {
-    ["/banking", "/public"].into_iter().fold(Router::new(), |router, prefix| {
+    ["/banking", "/admin-app", "/public"].into_iter().fold(Router::new(), |router, prefix| {
         let at = |name: &str| format!("{prefix}/{name}");
         router
             // The page's links are relative.

@@ -57,10 +57,40 @@ trust:
   common_name: '(?<contract>[0-9]{{14}}) (?<user>[0-9A-Za-z]{{1,30}})'
   crl: {{ sources: [ca.crl] }}
 
+# Signing in: by certificate, or by contract ID, user ID and PIN for those who have none. `people.json` has everybody's.
+sign_in:
+  host: {OPEN_HOST}
+  certificate_host: {CERTIFICATE_HOST}
+  certificate: certificate        # or certificate_and_pin: the PIN after the handshake
+  pin: {{ pepper_file: secrets/pepper }}
+  lockout: {{ attempts: 6 }}
+  session: {{ idle: 15m, absolute: 8h, concurrent: newest_wins }}
+
+# Contracts, users, PIN hashes, suspensions; and attempts and sessions. Both embedded; a bank with several gateways has
+# PostgreSQL and Redis here.
+directory: {{ url: "sqlite:data/sekisho.db" }}
+state: {{ url: "embedded:data/state.db" }}
+
+# Notices on the sign-in page: change the file and see.
+portal: {{ notices: notices.yaml }}
+
+# Every decision that matters, one JSON line each.
+audit: audit.log
+
 # The longest path that matches wins.
 routes:
-  - {{ path: /banking, require: certificate, upstream: banking }}
-  - {{ path: /public, require: nothing, upstream: banking }}
+  - path: /banking
+    require: signed_in
+    title: {{ ja: "法人インターネットバンキング", en: "Corporate banking" }}
+    upstream: banking
+  - path: /admin-app
+    require: certificate
+    roles: [administrator]
+    title: {{ ja: "管理者メニュー", en: "Administration" }}
+    upstream: banking
+  - path: /public
+    require: nothing
+    upstream: banking
 
 # The sample application, which runs in the demo's own process.
 upstreams:
@@ -126,7 +156,14 @@ mod tests {
             ]
         );
         let routes: Vec<_> = config.routes.iter().map(|route| (route.path.as_str(), route.require)).collect();
-        assert_eq!(routes, [("/banking", Require::Certificate), ("/public", Require::Nothing)]);
+        assert_eq!(
+            routes,
+            [
+                ("/banking", Require::SignedIn),
+                ("/admin-app", Require::Certificate),
+                ("/public", Require::Nothing)
+            ]
+        );
         assert_eq!(config.upstreams.values().next().unwrap().endpoints[0].as_str(), "127.0.0.1:18080");
         assert_eq!(config.limits.body.bytes(), 16 << 30);
         assert_eq!(config.access_log, AccessLog::File("access.log".into()));

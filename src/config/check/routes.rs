@@ -11,6 +11,7 @@ impl Report<'_> {
             self.upstream_of(&pointer, route);
             self.hosts_of(&pointer, route);
             self.can_be_met(&pointer, route);
+            self.restrictions(&pointer, route);
             self.is_alone(index, &pointer, route);
         }
     }

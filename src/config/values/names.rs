@@ -7,6 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::domain::ContractId;
+
 /// A host name as in TLS's server name: lower case, without port or trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
@@ -81,6 +83,35 @@ text_value!(
     "a name of letters, digits, `-` and `_`",
     "^[0-9A-Za-z_-]{1,63}$",
     "A name of letters, digits, `-` and `_`."
+);
+
+/// The ID of a contract that a route is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct RouteContract(ContractId);
+
+impl RouteContract {
+    /// The ID.
+    pub const fn id(&self) -> &ContractId {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        ContractId::new(text).map(Self).map_err(|error| format!("{error}, found `{text}`"))
+    }
+}
+
+impl fmt::Display for RouteContract {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+text_value!(
+    RouteContract,
+    "a contract ID in quotes, such as `\"10000000000001\"`",
+    "^[0-9A-Za-z]{1,30}$",
+    "A contract ID: 1 to 30 half-width letters and digits, in quotes."
 );
 
 /// The name of a header field (RFC 9110, section 5.1).

@@ -25,7 +25,8 @@ impl Period {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let expected = || format!("expected a time such as `500ms`, `10s`, `5m` or `1h`, found `{text}`");
+        let expected =
+            || format!("expected a time such as `500ms`, `10s`, `5m`, `1h` or `30d`, found `{text}`");
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let number: u64 = text[..digits].parse().map_err(|_| expected())?;
         let milliseconds = match &text[digits..] {
@@ -33,6 +34,7 @@ impl Period {
             "s" => number.checked_mul(1000),
             "m" => number.checked_mul(60_000),
             "h" => number.checked_mul(3_600_000),
+            "d" => number.checked_mul(86_400_000),
             _ => None,
         };
         match milliseconds {
@@ -45,6 +47,7 @@ impl Period {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_millis() {
+            whole if whole % 86_400_000 == 0 => write!(f, "{}d", whole / 86_400_000),
             whole if whole % 3_600_000 == 0 => write!(f, "{}h", whole / 3_600_000),
             whole if whole % 60_000 == 0 => write!(f, "{}m", whole / 60_000),
             whole if whole % 1000 == 0 => write!(f, "{}s", whole / 1000),
@@ -55,9 +58,9 @@ impl fmt::Display for Period {
 
 text_value!(
     Period,
-    "a time such as `500ms`, `10s`, `5m` or `1h`",
-    "^[0-9]+(ms|s|m|h)$",
-    "A whole number and a unit: `500ms`, `10s`, `5m`, `1h`."
+    "a time such as `500ms`, `10s`, `5m`, `1h` or `30d`",
+    "^[0-9]+(ms|s|m|h|d)$",
+    "A whole number and a unit: `500ms`, `10s`, `5m`, `1h`, `30d`."
 );
 
 #[cfg(test)]
@@ -66,9 +69,14 @@ mod tests {
 
     #[test]
     fn periods_are_written_in_their_largest_unit() {
-        for (text, shown) in
-            [("1500ms", "1500ms"), ("60s", "1m"), ("90m", "90m"), ("48h", "48h"), ("007s", "7s")]
-        {
+        for (text, shown) in [
+            ("1500ms", "1500ms"),
+            ("60s", "1m"),
+            ("90m", "90m"),
+            ("48h", "2d"),
+            ("36h", "36h"),
+            ("007s", "7s"),
+        ] {
             assert_eq!(Period::parse(text).unwrap().to_string(), shown);
         }
         for text in [
@@ -80,14 +88,14 @@ mod tests {
             "+1s",
             "1.5s",
             "1 s",
-            "1d",
+            "1w",
             "99999999999999999999s",
             "9999999999999999h",
         ] {
             let refusal = Period::parse(text).unwrap_err();
             assert_eq!(
                 refusal,
-                format!("expected a time such as `500ms`, `10s`, `5m` or `1h`, found `{text}`")
+                format!("expected a time such as `500ms`, `10s`, `5m`, `1h` or `30d`, found `{text}`")
             );
         }
     }

@@ -39,7 +39,12 @@ pub(in crate::edge) async fn answer(
         let mut exchange = Exchange::begin(worker, admitted, link, waiting.timer());
         loop {
             match std::future::poll_fn(|cx| waiting.poll_answer(cx, &mut exchange)).await {
-                Ok(Answer::Head(head)) => return Ok((exchange, head)),
+                Ok(Answer::Head(mut head)) => {
+                    if admitted.permit.is_personal() {
+                        head.keep_personal();
+                    }
+                    return Ok((exchange, head));
+                }
                 Ok(Answer::Continue) => waiting.go_on(),
                 Err(broken) => {
                     record.bytes_in = exchange.bytes_in;

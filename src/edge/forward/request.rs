@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::edge::connection::Verdict;
-use crate::edge::fields::{Field, is_disguised_framing, is_hop_by_hop, tokens};
+use crate::edge::fields::{Field, is_disguised_framing, is_hop_by_hop, tokens, without_our_cookies};
 use crate::edge::framing::Framing;
 use crate::edge::http1::parse_trailers;
 use crate::edge::intake::RequestHead;
@@ -17,7 +17,8 @@ pub(in crate::edge) struct Lines<'a> {
     pub(in crate::edge) authority: &'a str,
     pub(in crate::edge) verdict: &'a Verdict,
     pub(in crate::edge) request_id: &'a str,
-    pub(in crate::edge) with_identity: bool,
+    /// Header lines that say who is there, for an upstream that is told.
+    pub(in crate::edge) identity: &'a [u8],
     pub(in crate::edge) expects_continue: bool,
 }
 
@@ -34,9 +35,7 @@ pub(in crate::edge) fn request_head(policy: &Policy, lines: &Lines<'_>) -> Bytes
     put(&mut out, &[b" HTTP/1.1\r\nHost: ", lines.authority.as_bytes(), b"\r\n"]);
     put_client_fields(&mut out, policy, lines.request.fields);
     put_framing(&mut out, lines);
-    if lines.with_identity {
-        out.put_slice(&lines.verdict.identity);
-    }
+    out.put_slice(lines.identity);
     let authority = lines.authority.as_bytes();
     put(&mut out, &[&lines.verdict.forwarded, authority, b"\"\r\nX-Forwarded-Host: ", authority, b"\r\n"]);
     let id_name = policy.headers.request_id.as_str().as_bytes();
@@ -62,15 +61,18 @@ fn put_client_fields(out: &mut BytesMut, policy: &Policy, fields: &[Field<'_>]) 
         if field.is("cookie") {
             // HTTP/2 may split it; HTTP/1.1 knows one line only (RFC 9113, section 8.2.3).
             let cookies = cookies.get_or_insert_with(Vec::new);
-            if !cookies.is_empty() {
+            // A backend that knew the session's token could be its user.
+            let others = without_our_cookies(field.value);
+            let value = others.as_deref().unwrap_or(field.value);
+            if !cookies.is_empty() && !value.is_empty() {
                 cookies.extend_from_slice(b"; ");
             }
-            cookies.extend_from_slice(field.value);
+            cookies.extend_from_slice(value);
             continue;
         }
         put(out, &[field.name, b": ", field.value, b"\r\n"]);
     }
-    if let Some(cookies) = cookies {
+    if let Some(cookies) = cookies.filter(|cookies: &Vec<u8>| !cookies.is_empty()) {
         put(out, &[b"Cookie: ", &cookies, b"\r\n"]);
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::domain::OUR_COOKIES;
 use crate::edge::fields::{Field, is_hop_by_hop, tokens};
 use crate::edge::framing::{self, Framing};
 use crate::edge::http1::{BadHead, parse_response};
@@ -18,6 +19,8 @@ pub(in crate::edge) struct ResponseHead {
     pub(in crate::edge) declared_length: Option<u64>,
     /// Whether the connection may carry another request.
     pub(super) keeps_alive: bool,
+    /// Whether to say that nobody may keep a copy: the backend said nothing of it, and it is personal.
+    no_store: bool,
     bytes: Bytes,
     fields: Vec<(Range<usize>, Range<usize>)>,
 }
@@ -52,6 +55,7 @@ impl ResponseHead {
                 _ => None,
             },
             keeps_alive: response.minor == 1 && !closes && framing != Framing::UntilClose,
+            no_store: false,
             fields,
             bytes,
         })
@@ -59,11 +63,18 @@ impl ResponseHead {
 
     /// The fields that go on to the client: neither framing nor of one hop only.
     pub(in crate::edge) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
-        self.fields.iter().map(|(name, value)| Field {
+        const NO_STORE: Field<'_> = Field { name: b"Cache-Control", value: b"no-store" };
+        let passed = self.fields.iter().map(|(name, value)| Field {
             // An empty value may lie anywhere, even outside of the head.
             name: self.bytes.get(name.clone()).unwrap_or_default(),
             value: self.bytes.get(value.clone()).unwrap_or_default(),
-        })
+        });
+        passed.chain(self.no_store.then_some(NO_STORE))
+    }
+
+    /// Has caches keep no copy of what is personal, unless the backend has said itself what they may (T28).
+    pub(super) fn keep_personal(&mut self) {
+        self.no_store = self.status >= 200 && !self.fields().any(|field| field.is("cache-control"));
     }
 }
 
@@ -71,7 +82,13 @@ fn passed<'a>(fields: &'a [Field<'a>]) -> impl Iterator<Item = &'a Field<'a>> {
     let has_connection = fields.iter().any(|field| field.is("connection"));
     fields.iter().filter(move |field| {
         let is_named = || tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name));
-        !(is_hop_by_hop(field.name) || field.is("content-length") || has_connection && is_named())
+        // A backend that set the portal's cookies could sign people in as somebody else (T48).
+        let is_ours =
+            || field.is("set-cookie") && field.value.trim_ascii_start().starts_with(OUR_COOKIES.as_bytes());
+        !(is_hop_by_hop(field.name)
+            || field.is("content-length")
+            || is_ours()
+            || has_connection && is_named())
     })
 }
 
@@ -100,7 +117,7 @@ mod tests {
     #[test]
     fn hop_by_hop_fields_end_here() {
         let head = take(
-            "HTTP/1.1 200 OK\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nContent-Length: 0\r\nX-End: \r\nA: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nSet-Cookie: __Host-sekisho-session=a\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nContent-Length: 0\r\nX-End: \r\nA: b\r\n\r\n",
             false,
         )
         .unwrap();

@@ -5,9 +5,10 @@ use crate::edge::connection::Connection;
 use crate::edge::failure::Failure;
 use crate::edge::fields::tokens;
 use crate::edge::framing::{self, Framing};
-use crate::edge::intake::{self, Admitted, RequestHead};
-use crate::edge::pages::Wants;
+use crate::edge::intake::{self, Held, RequestHead, Taken};
 use crate::edge::record::Record;
+use crate::edge::sessions::Known;
+use crate::edge::wants::Wants;
 
 /// What a response has to know of the client.
 pub(super) struct Client {
@@ -17,15 +18,20 @@ pub(super) struct Client {
     pub(super) keeps_alive: bool,
 }
 
-/// A request that may go on, or its failure with whether something follows that is no request.
-pub(super) type Taken = Result<(Admitted, Client), (Failure, bool)>;
+/// A request that was taken in, or why not, with whether something follows that is no request.
+pub(super) type Read = Result<(Taken, Client), (Held, bool)>;
 
 /// Reads a head and takes its request in. A failure comes with whether something follows that is no request: a body,
 /// or what was sent ahead for another protocol (T24).
-pub(super) fn take(connection: &Connection, record: &mut Record, head: &[u8]) -> (Taken, Wants) {
+pub(super) fn take(
+    connection: &Connection,
+    record: &mut Record,
+    head: &[u8],
+    known: Option<&Known>,
+) -> (Read, Wants) {
     let request = match parse_request(head) {
         Ok(request) => request,
-        Err(bad) => return (Err((bad_head(bad), true)), Wants::default()),
+        Err(bad) => return (Err((bad_head(bad).into(), true)), Wants::default()),
     };
     if request.minor == 0 {
         record.protocol = "1.0";
@@ -33,13 +39,14 @@ pub(super) fn take(connection: &Connection, record: &mut Record, head: &[u8]) ->
     let wants = Wants::of(&request.fields);
     let framing = match framing::declared(&request.fields) {
         Ok(framing) => framing,
-        Err(bad) => return (Err((Failure::BadRequest(bad.0), true)), wants),
+        Err(bad) => return (Err((Failure::BadRequest(bad.0).into(), true)), wants),
     };
     let has_more = !matches!(framing, None | Some(Framing::Length(0)))
         || request.fields.iter().any(|field| field.is("upgrade"));
     let taken = request_head(&request, framing)
-        .and_then(|(head, client)| Ok((intake::admit(connection, record, &head)?, client)))
-        .map_err(|failure| (failure, has_more));
+        .map_err(Held::from)
+        .and_then(|(head, client)| Ok((intake::admit(connection, record, &head, known)?, client)))
+        .map_err(|held| (held, has_more));
     (taken, wants)
 }
 

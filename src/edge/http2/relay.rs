@@ -176,8 +176,8 @@ pub(super) struct Relay {
 
 impl Body {
     /// A body of our own.
-    pub(super) fn own(body: Vec<u8>) -> Self {
-        Self::Own(Some(body.into()).filter(|body: &Bytes| !body.is_empty()))
+    pub(super) fn own(body: Bytes) -> Self {
+        Self::Own(Some(body).filter(|body| !body.is_empty()))
     }
 
     /// The body of an upstream's response.

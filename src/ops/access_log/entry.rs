@@ -53,6 +53,8 @@ pub struct Entry<'a> {
     pub upstream: Option<(&'a str, Option<Duration>)>,
     /// What was formatted once per connection: client, host, TLS, standing, identity.
     pub connection: &'a [u8],
+    /// What a session adds to that, with a comma before it; empty without one.
+    pub session: &'a [u8],
 }
 
 impl Entry<'_> {
@@ -98,6 +100,7 @@ impl Entry<'_> {
         }
         out.push(b',');
         out.extend_from_slice(self.connection);
+        out.extend_from_slice(self.session);
         out.extend_from_slice(b"}\n");
     }
 }
@@ -125,6 +128,7 @@ mod tests {
             duration: Duration::from_micros(250),
             upstream: Some(("banking", Some(Duration::from_micros(200)))),
             connection: br#""client":"127.0.0.1:5""#,
+            session: b"",
         }
     }
 

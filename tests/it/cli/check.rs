@@ -72,7 +72,7 @@ error: expected a size such as `512`, `16KiB`, `1MiB` or `10GiB`, found `1GB`
 9 | limits: { body: 1GB }
   |                 ^^^
 
-error: expected a time such as `500ms`, `10s`, `5m` or `1h`, found `5 parsecs`
+error: expected a time such as `500ms`, `10s`, `5m`, `1h` or `30d`, found `5 parsecs`
    --> f.yaml:10:20
    |
 10 | timeouts: { drain: 5 parsecs }

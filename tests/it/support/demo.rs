@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::process::{Outcome, Running, run};
+use super::eventually;
+use super::process::{Outcome, Running, run, sekisho};
 
 /// Requires a certificate; its own is ECDSA.
 pub const CERT: &str = "cert.localhost";
@@ -38,6 +40,29 @@ impl Demo {
     /// A demo in `folder`.
     pub fn start_in(folder: &Path) -> Self {
         Self::logging("info", folder)
+    }
+
+    /// The gate of a demo, with its people, without its sample application, and with another configuration.
+    pub fn serving(edit: impl FnOnce(&str) -> String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(folder.path()).running.stop(Signal::TERM);
+        let file = folder.path().join("sekisho.yaml");
+        let yaml = edit(&std::fs::read_to_string(&file).unwrap());
+        std::fs::write(&file, yaml).unwrap();
+        let mut running = Running::sekisho(folder.path(), &["serve", "--config", "sekisho.yaml"]);
+        running.wait_until_ready();
+        let address = |message: &str| {
+            let mut address = None;
+            eventually(message, || {
+                let log = running.stderr();
+                let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+                address = lines.find(|line| line["fields"]["message"] == message);
+                address.is_some()
+            });
+            address.unwrap()["fields"]["address"].as_str().unwrap().parse().unwrap()
+        };
+        let (listen, ops) = (address("Listening"), address("Listening for operators"));
+        Self { folder: folder.path().to_owned(), listen, ops, backend: ops, running, own: Some(folder) }
     }
 
     /// A demo in `folder` that logs from this level on.
@@ -76,6 +101,20 @@ impl Demo {
     /// The text of a file in its folder.
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.join(name)).unwrap()
+    }
+
+    /// Somebody's PIN.
+    pub fn pin(&self, user: &str) -> String {
+        let people: Value = serde_json::from_str(&self.read("people.json")).unwrap();
+        let person = people.as_array().unwrap().iter().find(|person| person["user"] == user).unwrap();
+        person["pin"].as_str().unwrap().to_owned()
+    }
+
+    /// A new, temporary PIN for a user, from the bank's staff.
+    pub fn temporary_pin(&self, user: &str) -> String {
+        let words = ["user", "set-pin", "--config", "sekisho.yaml", "--output", "json", CONTRACT, user];
+        let answer: Value = serde_json::from_str(&sekisho(&self.folder, &words).good()).unwrap();
+        answer["temporary_pin"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 
     /// The URL of a path on a host.

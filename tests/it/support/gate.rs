@@ -47,6 +47,8 @@ pub struct Settings<'a> {
     pub revoked: &'a [&'a Credential],
     /// The clock; the system's by default.
     pub clock: Clock,
+    /// Whether there are people in the directory: those of `support::people`.
+    pub people: bool,
     /// The server certificate of every host; by default one with a P-256 key.
     pub server: Option<&'a Credential>,
 }
@@ -189,6 +191,10 @@ pub fn lay_out(endpoints: &[SocketAddr], ca: &Ca, settings: &Settings<'_>) -> Te
     write("ca.pem", &ca.pem());
     write("ca.crl", &ca.crl(settings.revoked));
     write("sekisho.yaml", &yaml(endpoints, settings));
+    super::write_secret(&folder.path().join("password"), super::postgres::PASSWORD.as_bytes());
+    if settings.people {
+        super::people::enrol(folder.path(), &settings.clock);
+    }
     folder
 }
 

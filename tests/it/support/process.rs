@@ -65,16 +65,19 @@ impl Running {
 
     /// The same with environment variables.
     pub fn sekisho_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(SEKISHO)
-            .args(arguments)
-            .current_dir(folder)
-            .env_remove("SEKISHO_LOG")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(SEKISHO);
+        command.args(arguments).current_dir(folder).env_remove("SEKISHO_LOG");
+        Self::spawn(command.envs(environment.iter().copied()))
+    }
+
+    /// Starts another program in `folder`.
+    pub fn program(program: &str, folder: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(program).args(arguments).current_dir(folder))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (Arc::default(), Arc::default());
         let readers = vec![
             collect(child.stdout.take().unwrap(), &stdout),

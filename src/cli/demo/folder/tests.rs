@@ -50,14 +50,13 @@ fn the_first_start_makes_everything() {
     assert_complete(&dir);
     let people: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(dir.join("people.json")).unwrap()).unwrap();
-    assert_eq!(people.as_array().unwrap().len(), 4);
-    assert_eq!(
-        people[1],
-        json!({
-            "contract": "10000000000001", "user": "suzuki", "role": "administrator",
-            "pin": null, "certificate": "administrator",
-        })
-    );
+    assert_eq!(people.as_array().unwrap().len(), 6);
+    assert_eq!((&people[1]["user"], &people[1]["role"]), (&"suzuki".into(), &"administrator".into()));
+    assert!(people[4]["certificate"].is_null());
+    let pins: std::collections::HashSet<_> =
+        people.as_array().unwrap().iter().map(|person| person["pin"].as_str().unwrap()).collect();
+    assert_eq!(pins.len(), 6);
+    assert!(pins.iter().all(|pin| crate::domain::Pin::typed(pin).is_ok()));
 }
 
 #[test]
@@ -67,9 +66,11 @@ fn the_second_start_keeps_everything_and_renews_the_list() {
     prepare(dir, day(0)).unwrap();
     let read = |file: &str| fs::read(dir.join(file)).unwrap();
     let (ca, list) = (read("ca.pem"), read("ca.crl"));
+    let (people, pepper) = (read("people.json"), read("secrets/pepper"));
     let serials = CLIENTS.map(|name| serial(dir, name));
     assert_eq!(prepare(dir, day(1)).unwrap(), Pki::Kept);
     assert_eq!(read("ca.pem"), ca);
+    assert_eq!((read("people.json"), read("secrets/pepper")), (people, pepper));
     assert_ne!(read("ca.crl"), list);
     assert_eq!(CLIENTS.map(|name| serial(dir, name)), serials);
 }

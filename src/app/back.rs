@@ -1,0 +1,114 @@
+//! What is behind the gate: stores, registry, verbs, pages. Built once, in that order.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+
+use super::backstage::House;
+use super::stores::{OpenError, Stores};
+use super::{StartError, system};
+use crate::clock::Clock;
+use crate::config::{CertificateSignIn, Config, Document, PinVerifier, Require};
+use crate::flows::{SignIn, SignInSettings};
+use crate::ops::Metrics;
+use crate::pki::{Judge, Trust};
+use crate::portal::{Application, Portal, PortalSettings};
+use crate::stores::{Directory, Registry, SessionLimits};
+
+/// What is behind the gate.
+pub(super) struct Back {
+    /// `None` without a directory.
+    pub(super) registry: Option<Arc<Registry>>,
+    pub(super) directory: Option<Directory>,
+    sign_in: Option<Arc<SignIn>>,
+    portal: Arc<Portal>,
+}
+
+impl Back {
+    /// Opens the stores and puts everything together.
+    pub(super) async fn build(
+        document: &Document,
+        trust: Option<&Arc<ArcSwap<Trust>>>,
+        clock: &Clock,
+        metrics: &Metrics,
+    ) -> Result<Self, StartError> {
+        let config = &document.config;
+        let (mut registry, mut directory, mut sign_in) = (None, None, None);
+        if config.directory.is_some() {
+            let stores = Stores::open(document).await.map_err(|error| match error {
+                OpenError::Config(problems) => StartError::Config(problems),
+                OpenError::Unavailable(unavailable) => StartError::Store(unavailable),
+            })?;
+            let lockout = config.sign_in.as_ref().map(|sign_in| sign_in.lockout).unwrap_or_default();
+            let known = Arc::new(Registry::new(lockout.stops_certificates));
+            // Before it was filled once, a suspended user would pass.
+            stores.directory.refresh(&known, clock.now()).await.map_err(StartError::Store)?;
+            directory = Some(stores.directory.clone());
+            sign_in = verbs(config, stores, &known, trust, clock, metrics).map(Arc::new);
+            registry = Some(known);
+        }
+        let portal = Portal::new(pages(config, sign_in.clone(), clock)).map_err(system)?;
+        Ok(Self { registry, directory, sign_in, portal: Arc::new(portal) })
+    }
+
+    /// Who stands behind the data path.
+    pub(super) fn house(&self, runtime: Handle) -> House {
+        House { runtime, sign_in: self.sign_in.clone(), portal: self.portal.clone() }
+    }
+}
+
+fn verbs(
+    config: &Config,
+    stores: Stores,
+    registry: &Arc<Registry>,
+    trust: Option<&Arc<ArcSwap<Trust>>>,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Option<SignIn> {
+    let sign_in = config.sign_in.as_ref()?;
+    let pins = stores.pins?;
+    let counter = metrics.sign_ins.clone();
+    Some(SignIn::new(SignInSettings {
+        directory: stores.directory,
+        state: stores.state,
+        registry: registry.clone(),
+        audit: stores.audit,
+        pins,
+        pin_enabled: sign_in.pin.enabled,
+        certificate_needs_pin: sign_in.certificate == CertificateSignIn::CertificateAndPin,
+        rules: stores.rules.filter(|_| sign_in.pin.verifier == PinVerifier::Directory),
+        lockout: sign_in.lockout,
+        limits: SessionLimits { idle: sign_in.session.idle.get(), absolute: sign_in.session.absolute.get() },
+        concurrent: sign_in.session.concurrent,
+        judge: trust.map(|trust| Judge::new(trust.clone())),
+        clock: clock.clone(),
+        observer: Box::new(move |method, outcome| {
+            counter.with_label_values(&[method.code(), outcome]).inc();
+        }),
+    }))
+}
+
+/// What the pages are made from.
+pub(super) fn pages(config: &Config, sign_in: Option<Arc<SignIn>>, clock: &Clock) -> PortalSettings {
+    let host = config.sign_in.as_ref().map(|sign_in| sign_in.host.as_str().to_owned()).unwrap_or_default();
+    let certificate_host = config.sign_in.as_ref().and_then(|sign_in| sign_in.certificate_host.as_ref());
+    let applications = config.routes.iter().filter_map(|route| {
+        Some(Application {
+            path: route.path.as_str().to_owned(),
+            title: route.title.clone()?,
+            needs_certificate: route.require == Require::Certificate,
+            roles: route.roles.clone(),
+            contracts: route.contracts.clone(),
+        })
+    });
+    PortalSettings {
+        sign_in,
+        host,
+        certificate_host: certificate_host.map(|host| host.as_str().to_owned()),
+        applications: applications.collect(),
+        theme: config.portal.theme.clone(),
+        notices: config.portal.notices.clone(),
+        clock: clock.clone(),
+    }
+}

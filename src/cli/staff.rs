@@ -1,0 +1,269 @@
+//! The commands of bank staff: what they have in common. Each opens the stores that the gateway's own file names,
+//! writes an audit record before it changes anything, and prints text for people or JSON for programs.
+
+pub mod contract;
+pub mod credential;
+pub mod import;
+mod pins;
+mod table;
+pub mod user;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use rustix::process::getuid;
+use serde::Serialize;
+
+use super::failure::{CANNOT_CREATE, Failure, NO_USER, SOFTWARE, UNAVAILABLE, print};
+use super::serve;
+use crate::app::{OpenError, StaffStores, StartError};
+use crate::clock::Clock;
+use crate::config::{self, Document};
+use crate::domain::{ContractId, Identity, UserId};
+use crate::stores::{AddError, AuditEvent, Unavailable};
+
+/// What every command of bank staff takes.
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// The gateway's configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// A user, as the words of a command.
+#[derive(Debug, Args)]
+struct Who {
+    /// Contract ID
+    #[arg(value_name = "CONTRACT", value_parser = ContractId::typed)]
+    contract: ContractId,
+    /// User ID
+    #[arg(value_name = "USER", value_parser = UserId::typed)]
+    user: UserId,
+}
+
+impl Who {
+    fn identity(&self) -> Identity {
+        Identity { contract: self.contract.clone(), user: self.user.clone() }
+    }
+}
+
+/// Everything that a command works with.
+struct Desk {
+    document: Document,
+    stores: StaffStores,
+    clock: Clock,
+    /// Who sits there, for the audit log.
+    by: String,
+}
+
+/// What a command has to say: the same for people and for programs.
+struct Answer {
+    text: String,
+    json: serde_json::Value,
+    /// What didn't work although the directory was changed.
+    trouble: Option<Failure>,
+}
+
+impl Answer {
+    fn new(text: String, json: &impl Serialize) -> Result<Self, Failure> {
+        let json = serde_json::to_value(json).map_err(|error| Failure::new(SOFTWARE, error.to_string()))?;
+        Ok(Self { text, json, trouble: None })
+    }
+
+    fn but(self, trouble: Option<Failure>) -> Self {
+        Self { trouble, ..self }
+    }
+}
+
+/// Opens the stores, has `work` done and prints its answer.
+fn run(
+    command: &str,
+    common: &Common,
+    clock: &Clock,
+    work: impl AsyncFnOnce(&Desk) -> Result<Answer, Failure>,
+) -> ExitCode {
+    match perform(common, clock, work) {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(failure)) | Err(failure) => failure.report(command),
+    }
+}
+
+fn perform(
+    common: &Common,
+    clock: &Clock,
+    work: impl AsyncFnOnce(&Desk) -> Result<Answer, Failure>,
+) -> Result<Option<Failure>, Failure> {
+    let document =
+        config::load(&common.config).map_err(|problems| serve::failure(&StartError::Config(problems)))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(SOFTWARE, error.to_string()))?;
+    let answer = runtime.block_on(async {
+        let stores = StaffStores::open(&document).await.map_err(|error| match error {
+            OpenError::Config(problems) => serve::failure(&StartError::Config(problems)),
+            OpenError::Unavailable(unavailable) => failed(&unavailable),
+        })?;
+        let by = format!("staff:{}", login_name());
+        let desk = Desk { document, stores, clock: clock.clone(), by };
+        let answer = work(&desk).await;
+        desk.stores.directory.close().await;
+        answer
+    })?;
+    match common.output {
+        Output::Text => print(&answer.text)?,
+        Output::Json => print(&format!("{:#}\n", answer.json))?,
+    }
+    Ok(answer.trouble)
+}
+
+/// Who is at the terminal, also behind sudo. It is what the environment says: whoever may run this command may also
+/// write into the directory's file.
+#[expect(clippy::disallowed_methods, reason = "cli reads the environment")]
+fn login_name() -> String {
+    ["SUDO_USER", "LOGNAME", "USER"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_else(|| format!("uid {}", getuid().as_raw()))
+}
+
+impl Desk {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Writes down what is about to happen, has it done, and writes down if it wasn't.
+    async fn change<T, E>(
+        &self,
+        kind: &'static str,
+        identity: Option<&Identity>,
+        detail: Option<&str>,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<Result<T, E>, Failure> {
+        self.record(kind, identity, detail)?;
+        let done = work.await;
+        if done.is_err() {
+            // A contract has no identity: the detail names it.
+            let undone = match (identity, detail) {
+                (None, Some(detail)) => format!("{kind}: {detail}"),
+                _ => kind.to_owned(),
+            };
+            self.record("not_done", identity, Some(&undone))?;
+        }
+        Ok(done)
+    }
+
+    fn record(
+        &self,
+        kind: &'static str,
+        identity: Option<&Identity>,
+        detail: Option<&str>,
+    ) -> Result<(), Failure> {
+        self.record_all([(kind, identity, detail)])
+    }
+
+    /// The same for many at once, on disk together.
+    fn record_all<'a>(
+        &self,
+        decisions: impl IntoIterator<Item = (&'static str, Option<&'a Identity>, Option<&'a str>)>,
+    ) -> Result<(), Failure> {
+        let mut lines = Vec::new();
+        for (kind, identity, detail) in decisions {
+            let event = AuditEvent {
+                time: self.now(),
+                kind,
+                identity,
+                by: &self.by,
+                source: None,
+                request_id: None,
+                detail,
+            };
+            lines.extend(event.line().map_err(|error| failed(&error))?);
+        }
+        self.stores.audit.append(&lines).map_err(|error| failed(&error))
+    }
+}
+
+/// The failure of something that wasn't added.
+fn not_added(error: &AddError, what: &str, contract: &ContractId) -> Failure {
+    match error {
+        AddError::Exists => Failure::new(CANNOT_CREATE, format!("{what} is there already")),
+        AddError::NoContract => no_contract(contract),
+        AddError::NoUser => Failure::new(NO_USER, format!("there is no user for {what}")),
+        AddError::Unavailable(unavailable) => failed(unavailable),
+    }
+}
+
+fn no_contract(id: &ContractId) -> Failure {
+    Failure::new(NO_USER, format!("there is no contract {id}"))
+}
+
+fn no_user(identity: &Identity) -> Failure {
+    Failure::new(NO_USER, format!("there is no {}", name(identity)))
+}
+
+/// A user in a sentence.
+fn name(identity: &Identity) -> String {
+    format!("user {} of contract {}", identity.user, identity.contract)
+}
+
+fn failed(unavailable: &Unavailable) -> Failure {
+    Failure::new(UNAVAILABLE, unavailable.to_string())
+}
+
+/// Says something on stderr that doesn't change how the command ends.
+fn note(text: &str) {
+    // Nobody is left to be told if stderr is closed.
+    let _ = writeln!(io::stderr(), "note: {text}");
+}
+
+/// The name of a company.
+fn company(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+        return Err("expected a name of 1 to 100 characters".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+/// A mail address, as far as its form shows.
+fn mail(text: &str) -> Result<String, String> {
+    let address = text.trim();
+    let good = address.split_once('@').is_some_and(|(local, domain)| {
+        (1..=64).contains(&local.len())
+            && domain
+                .split('.')
+                .all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
+            && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+            && local
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~.-".contains(&byte))
+    });
+    if good && address.len() <= 254 {
+        Ok(address.to_owned())
+    } else {
+        Err("expected a mail address such as `sato@mihon-shoji.example`".to_owned())
+    }
+}
+
+fn role(text: &str) -> Result<crate::domain::Role, String> {
+    crate::domain::Role::from_code(text).ok_or_else(|| "expected `administrator` or `user`".to_owned())
+}
+
+fn language(text: &str) -> Result<crate::domain::Language, String> {
+    crate::domain::Language::from_code(text).ok_or_else(|| "expected `ja` or `en`".to_owned())
+}

@@ -1,0 +1,147 @@
+//! The registry: the directory's picture in memory, which the data path reads. Never waits for anything.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::{ContractId, Identity, Role, SuspensionCause};
+
+/// What the registry says of an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    /// The directory doesn't know it.
+    Unknown,
+    /// A user with this role, in good standing.
+    Known(Role),
+    /// The user or the contract is suspended.
+    Suspended,
+    /// Nobody can say: the directory hasn't answered for longer than `directory.max_age`.
+    Stale,
+}
+
+/// Contracts, users and suspensions, as of a moment ago.
+pub struct Registry {
+    /// Whether wrong PINs that were typed without the certificate stop its holder too.
+    stops_certificates: bool,
+    /// The number of the last change in the picture, readable without waiting for anybody.
+    change: AtomicI64,
+    /// Whether the picture is too old to be believed.
+    is_stale: AtomicBool,
+    picture: RwLock<Picture>,
+}
+
+#[derive(Default)]
+struct Picture {
+    as_of: Option<Timestamp>,
+    users: HashMap<Identity, Entry>,
+    suspended_contracts: HashSet<ContractId>,
+}
+
+/// One user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) role: Role,
+    pub(super) suspensions: Vec<SuspensionCause>,
+    /// notAfter of the live credential that lasts longest.
+    pub(super) credential_until: Option<Timestamp>,
+}
+
+/// What changed in the directory.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Whether this is everything, and nothing known before holds any longer.
+    pub(super) is_whole: bool,
+    /// The number of the last change.
+    pub(super) change: i64,
+    pub(super) users: Vec<(Identity, Entry)>,
+    /// Contracts with whether they are suspended.
+    pub(super) contracts: Vec<(ContractId, bool)>,
+}
+
+impl Registry {
+    /// An empty registry, which knows nobody.
+    pub fn new(stops_certificates: bool) -> Self {
+        Self {
+            stops_certificates,
+            change: AtomicI64::new(0),
+            is_stale: AtomicBool::new(false),
+            picture: RwLock::default(),
+        }
+    }
+
+    /// What is known of `identity` when it is proven by a certificate, by a session that was made with one, or (with
+    /// `by_pin`) by a session that was made with the PIN alone.
+    pub fn find(&self, identity: &Identity, by_pin: bool) -> Registered {
+        if self.is_stale.load(Ordering::Acquire) {
+            return Registered::Stale;
+        }
+        let picture = self.picture.read().unwrap_or_else(PoisonError::into_inner);
+        if picture.suspended_contracts.contains(&identity.contract) {
+            return Registered::Suspended;
+        }
+        let Some(entry) = picture.users.get(identity) else { return Registered::Unknown };
+        let stops = |cause: &SuspensionCause| match cause {
+            SuspensionCause::WrongPins => by_pin || self.stops_certificates,
+            SuspensionCause::WrongPinsWithCertificate | SuspensionCause::Staff => true,
+        };
+        if entry.suspensions.iter().any(stops) {
+            Registered::Suspended
+        } else {
+            Registered::Known(entry.role)
+        }
+    }
+
+    /// Whether the user holds a credential that is live at `now`.
+    pub fn has_live_credential(&self, identity: &Identity, now: Timestamp) -> bool {
+        let picture = self.picture.read().unwrap_or_else(PoisonError::into_inner);
+        let until = picture.users.get(identity).and_then(|entry| entry.credential_until);
+        until.is_some_and(|until| now <= until)
+    }
+
+    /// When it last agreed with the directory.
+    pub fn as_of(&self) -> Option<Timestamp> {
+        self.picture.read().unwrap_or_else(PoisonError::into_inner).as_of
+    }
+
+    /// The number of the last change that it knows; 0 at first. Whoever saw another one may have to look again.
+    pub fn change(&self) -> i64 {
+        self.change.load(Ordering::Acquire)
+    }
+
+    /// Another number whenever somebody's standing may be another.
+    pub fn version(&self) -> i64 {
+        if self.is_stale.load(Ordering::Acquire) { -1 } else { self.change() }
+    }
+
+    /// Looks how old the picture is at `now`: beyond `max_age` nobody is known any more (invariant 6).
+    pub fn age(&self, now: Timestamp, max_age: Duration) {
+        let limit = SignedDuration::try_from(max_age).unwrap_or(SignedDuration::MAX);
+        let is_stale = self.as_of().is_none_or(|as_of| now.duration_since(as_of) > limit);
+        self.is_stale.store(is_stale, Ordering::Release);
+    }
+
+    /// Takes in what changed up to `now`.
+    pub(super) fn apply(&self, changes: Changes, now: Timestamp) {
+        let mut picture = self.picture.write().unwrap_or_else(PoisonError::into_inner);
+        if changes.is_whole {
+            *picture = Picture::default();
+        } else if changes.change < self.change() {
+            // Another refresh came in between, with what is newer.
+            return;
+        }
+        picture.as_of = Some(now);
+        picture.users.extend(changes.users);
+        for (contract, is_suspended) in changes.contracts {
+            if is_suspended {
+                picture.suspended_contracts.insert(contract);
+            } else {
+                picture.suspended_contracts.remove(&contract);
+            }
+        }
+        // While the picture is still held: whoever sees the number finds the change.
+        self.change.store(changes.change, Ordering::Release);
+    }
+}
