@@ -16,12 +16,15 @@ mod suggest;
 mod tree;
 mod typed;
 
+mod acquisition;
 mod directory;
 mod headers;
 mod host;
+mod issuer;
 mod limits;
 mod listener;
 mod log;
+mod mail;
 mod ops;
 mod portal;
 mod route;
@@ -40,13 +43,16 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use acquisition::{Acquisition, Pkcs12};
 pub use directory::{Directory, State};
 pub use headers::Headers;
 pub use host::{ClientCertificate, Host, Rejection, ServerCertificate};
+pub use issuer::{Issuer, IssuerCrl, IssuerRate, Pkcs11};
 pub use limits::Limits;
 pub use listener::{Listener, Workers};
 pub use load::{Document, load, parse};
 pub use log::AccessLog;
+pub use mail::Mail;
 pub use ops::Ops;
 pub use portal::{Portal, Title};
 pub use problem::{Problem, Problems};
@@ -59,7 +65,7 @@ pub use sign_in::{
 };
 pub use source::Source;
 pub use timeouts::Timeouts;
-pub use trust::{Crl, Trust};
+pub use trust::{Crl, Registration, Trust};
 pub use upstream::{IdentityHeaders, Upstream, UpstreamIdentity};
 pub use values::{
     CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, OneOrMany, PathPrefix, Period,
@@ -91,6 +97,15 @@ pub struct Config {
     /// The fast store of attempts, sessions and one-time codes. Used with `sign_in`.
     #[serde(default)]
     pub state: State,
+    /// What signs client certificates. Without it the gateway issues none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<Issuer>,
+    /// How people get their certificate, and renew it. Used with `issuer`.
+    #[serde(default)]
+    pub acquisition: Acquisition,
+    /// How notices are sent: expiry in 30 and 10 days, suspension, and so on. Without it they stay in the directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
     /// How the pages look and what they announce.
     #[serde(default)]
     pub portal: Portal,

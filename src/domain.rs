@@ -1,5 +1,6 @@
 //! Pure words of the domain. Nothing here does I/O, reads a clock or imports another room.
 
+mod credential;
 mod identity;
 mod pin;
 mod role;
@@ -8,6 +9,7 @@ mod standing;
 mod suspension;
 mod visitor;
 
+pub use credential::{CredentialState, NoticeKind, RevocationCause};
 pub use identity::{ContractId, Identity, InvalidId, UserId};
 pub use pin::{InvalidPin, PIN_LENGTH, Pin, PinRules, WeakPin};
 pub use role::{Language, Role};

@@ -1,8 +1,15 @@
 //! The verbs: sign in, sign out, change the PIN, and what bank staff do. They know domain and stores, no HTTP.
 
+mod acquisition;
+mod administration;
 mod pins;
 mod sign_in;
 
+pub use acquisition::{
+    Acquiring, Acquisition, AcquisitionSettings, Asker, BeginOutcome, CodeOutcome, CredentialDetails,
+    FileOutcome, ProofOutcome, RedeemOutcome, Stage, Standpoint, proof_message,
+};
+pub use administration::{Administered, Administration, AdministrationSettings, Change, Changed, Conflict};
 pub use pins::{
     Peppers, PinSettings, PinTrouble, Pins, Verified, new_pepper_line, read_deny_list, read_peppers,
 };

@@ -25,6 +25,8 @@ mod refusal;
 mod judge;
 mod verifier;
 
+mod issuer;
+
 pub mod development;
 
 #[cfg(test)]
@@ -35,6 +37,10 @@ mod tests;
 pub use authority::Authority;
 pub use certificate::Leaf;
 pub use crl::Crl;
+pub use issuer::{
+    IssueError, Issuer, IssuerError, IssuerKeySource, IssuerPart, IssuerSettings, ListEntry, Signed,
+    is_signed_by,
+};
 pub use judge::Judge;
 pub use path::Judgement;
 pub use pem::{FileError, certificates, private_key, revocation_list};

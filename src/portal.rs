@@ -31,6 +31,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -42,7 +43,7 @@ use self::site::Site;
 use crate::clock::Clock;
 use crate::config::{RouteContract, RouteRole, Title};
 use crate::domain::Language;
-use crate::flows::SignIn;
+use crate::flows::{Acquisition, Administration, SignIn};
 
 pub use self::refusals::refusal_codes;
 
@@ -54,6 +55,14 @@ const REFUSAL_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'sel
 pub struct PortalSettings {
     /// The verbs. `None` where nobody signs in: then there are only the pages of the gate's own refusals.
     pub sign_in: Option<Arc<SignIn>>,
+    /// Getting and renewing certificates; `None` where none are issued.
+    pub acquisition: Option<Arc<Acquisition>>,
+    /// What administrators do; `None` where nobody signs in by certificate.
+    pub administration: Option<Arc<Administration>>,
+    /// Folder with the helper program, one file per system.
+    pub helpers: Option<PathBuf>,
+    /// The newest revocation list (DER), for everybody.
+    pub revocation_list: Arc<ArcSwapOption<Vec<u8>>>,
     /// The host with the sign-in page, with the port that browsers must use if it is neither 443 nor the one that
     /// they have reached us at.
     pub host: String,

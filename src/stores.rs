@@ -13,8 +13,10 @@ use std::fmt;
 
 pub use audit::{AuditEvent, AuditLog};
 pub use directory::{
-    AddError, Attempts, Candidate, Contract, Credential, Directory, DirectorySettings, LastSignIn,
-    NewContract, NewUser, Suspension, User,
+    AcquireOutcome, AddError, Attempts, Candidate, Contract, Credential, CredentialRecord, Directory,
+    DirectorySettings, IssueOutcome, LastSignIn, Member, Members, NewContract, NewCredential, NewUser,
+    Notice, NoticeCounts, NoticeQuery, NoticeState, Page, Permit, PermitOutcome, PublishedList,
+    RevokeOutcome, RevokedCredential, Right, Suspension, User,
 };
 pub use registry::{Registered, Registry};
 pub use state::{

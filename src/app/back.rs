@@ -103,6 +103,10 @@ pub(super) fn pages(config: &Config, sign_in: Option<Arc<SignIn>>, clock: &Clock
         })
     });
     PortalSettings {
+        acquisition: None,
+        administration: None,
+        helpers: None,
+        revocation_list: Arc::default(),
         sign_in,
         host,
         certificate_host: certificate_host.map(|host| host.as_str().to_owned()),

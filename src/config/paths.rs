@@ -38,6 +38,23 @@ pub(super) fn resolve(config: &mut Config, directory: &Path) {
     }
     config.state.password_file.iter_mut().for_each(resolve);
     config.state.authorities.iter_mut().for_each(resolve);
+    if let Some(issuer) = &mut config.issuer {
+        resolve(&mut issuer.certificate);
+        [&mut issuer.key, &mut issuer.passphrase_file, &mut issuer.crl.file]
+            .into_iter()
+            .flatten()
+            .for_each(resolve);
+        if let Some(pkcs11) = &mut issuer.pkcs11 {
+            resolve(&mut pkcs11.pin_file);
+        }
+    }
+    config.acquisition.helpers.iter_mut().for_each(resolve);
+    if let Some(mail) = &mut config.mail {
+        [&mut mail.authorities, &mut mail.password_file, &mut mail.templates]
+            .into_iter()
+            .flatten()
+            .for_each(resolve);
+    }
     config.portal.theme.iter_mut().for_each(resolve);
     config.portal.notices.iter_mut().for_each(resolve);
     config.audit.iter_mut().for_each(resolve);

@@ -16,9 +16,24 @@ pub struct Trust {
     /// Regular expression for the whole common name, with the named groups `contract` and `user`.
     #[serde(default)]
     pub common_name: CommonNamePattern,
-    /// Revocation lists. Without this, revocation is not checked.
+    /// Whether a certificate must be registered in the directory.
+    #[serde(default)]
+    pub registration: Registration,
+    /// Revocation lists. Without this, revocation is not checked by lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crl: Option<Crl>,
+}
+
+/// Whether a certificate must be registered in the directory. One that the directory knows to be revoked, retired or
+/// not yet acquired is refused in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    /// A good certificate of the authorities is enough. It is registered when it is first seen.
+    #[default]
+    Optional,
+    /// Only a live credential of the directory passes.
+    Required,
 }
 
 /// Where revocation lists come from.

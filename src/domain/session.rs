@@ -64,6 +64,8 @@ pub enum Purpose {
     Full,
     /// Nothing but replacing a temporary PIN.
     PinChange,
+    /// Nothing but acquiring a credential.
+    Acquisition,
 }
 
 /// Where everything about one user lies in the state: the first 128 bits of a hash of contract and user, in

@@ -29,11 +29,15 @@ pub enum Reason {
     Malformed,
     /// The certificate holds, but its user or contract is suspended.
     Suspended,
+    /// A newer credential of the same user took this one's place.
+    Retired,
+    /// The authority's signature holds, but the directory has no such credential, or nobody has taken it yet.
+    Unregistered,
 }
 
 impl Reason {
     /// Every reason, for tables of metrics and texts.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Absent,
         Self::UnknownAuthority,
         Self::Expired,
@@ -45,6 +49,8 @@ impl Reason {
         Self::BadSubject,
         Self::Malformed,
         Self::Suspended,
+        Self::Retired,
+        Self::Unregistered,
     ];
 
     /// The code of the reason.
@@ -61,6 +67,8 @@ impl Reason {
             Self::BadSubject => "bad_subject",
             Self::Malformed => "malformed",
             Self::Suspended => "suspended",
+            Self::Retired => "retired",
+            Self::Unregistered => "unregistered",
         }
     }
 }

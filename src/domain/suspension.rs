@@ -13,8 +13,10 @@ pub enum SuspensionCause {
     WrongPins,
     /// Too many wrong PINs in a row, typed behind the user's own certificate. It ends everything.
     WrongPinsWithCertificate,
-    /// Bank staff or the contract's administrator said so. It ends everything.
+    /// Bank staff said so. It ends everything.
     Staff,
+    /// The contract's administrator said so. It ends everything.
+    Administrator,
 }
 
 impl SuspensionCause {
@@ -24,12 +26,13 @@ impl SuspensionCause {
             Self::WrongPins => "wrong_pins",
             Self::WrongPinsWithCertificate => "wrong_pins_with_certificate",
             Self::Staff => "staff",
+            Self::Administrator => "administrator",
         }
     }
 
     /// The cause of a code.
     pub fn from_code(code: &str) -> Option<Self> {
-        [Self::WrongPins, Self::WrongPinsWithCertificate, Self::Staff]
+        [Self::WrongPins, Self::WrongPinsWithCertificate, Self::Staff, Self::Administrator]
             .into_iter()
             .find(|cause| cause.code() == code)
     }

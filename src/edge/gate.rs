@@ -43,6 +43,8 @@ pub(super) enum Denied {
     SignIn(Option<SessionEnd>),
     /// A temporary PIN has to be changed first.
     PinChange,
+    /// The session is for acquiring a certificate.
+    Acquisition,
     /// It isn't for this role or this contract.
     NotAllowed,
     /// Nobody can say what the session is worth.
@@ -123,8 +125,10 @@ fn by_session(route: &Route, session: &Claim<'_>) -> Result<(), Denied> {
             });
         }
     };
-    if standing.session.purpose == Purpose::PinChange {
-        return Err(Denied::PinChange);
+    match standing.session.purpose {
+        Purpose::Full => {}
+        Purpose::PinChange => return Err(Denied::PinChange),
+        Purpose::Acquisition => return Err(Denied::Acquisition),
     }
     check_allowed(route, &standing.session.identity, Some(standing.session.role))
 }

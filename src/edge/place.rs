@@ -94,6 +94,7 @@ impl Place<'_> {
             }
             Denied::NoRoute => return Failure::NoRoute,
             Denied::PinChange => "/sekisho/pin".to_owned(),
+            Denied::Acquisition => "/sekisho/acquisition/certificate".to_owned(),
             Denied::SignIn(ended) => self.sign_in_page(ended),
         };
         let is_navigation = Wants::of(self.request.fields).format == Format::Navigation;

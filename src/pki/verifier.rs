@@ -170,7 +170,9 @@ fn handshake_error(refusal: Refusal) -> CertificateError {
         Reason::RevocationUnknown => CertificateError::UnknownRevocationStatus,
         Reason::WrongUsage => CertificateError::InvalidPurpose,
         Reason::Malformed => CertificateError::BadEncoding,
-        Reason::BadSubject | Reason::Suspended => CertificateError::ApplicationVerificationFailure,
+        Reason::BadSubject | Reason::Suspended | Reason::Retired | Reason::Unregistered => {
+            CertificateError::ApplicationVerificationFailure
+        }
         Reason::WeakKey | Reason::Absent => {
             CertificateError::Other(OtherError(Arc::new(RefusedInHandshake(refusal))))
         }

@@ -162,6 +162,7 @@ pub(super) async fn welcome(site: &Site, sign_in: &SignIn, asking: &Asking, new:
 pub(super) fn destination(site: &Site, asking: &Asking, new: &NewSession) -> String {
     match new.signed_in.purpose {
         Purpose::PinChange => format!("/sekisho/pin{}", asking.way.query('?')),
+        Purpose::Acquisition => "/sekisho/acquisition/certificate".to_owned(),
         Purpose::Full => site.destination(&asking.way, &asking.authority),
     }
 }

@@ -31,6 +31,10 @@ fn application(path: &str, title: [&str; 2], needs_certificate: bool, roles: Vec
 
 fn settings() -> PortalSettings {
     PortalSettings {
+        acquisition: None,
+        administration: None,
+        helpers: None,
+        revocation_list: Arc::default(),
         sign_in: None,
         host: WWW.to_owned(),
         certificate_host: Some(CERT.to_owned()),

@@ -4,10 +4,15 @@
 //! Here are its nouns; its verbs lie in the files below, by what they are about. Times are kept in whole seconds. IDs
 //! are compared by their bytes, so whoever typed them has to bring them into their one form before (T45).
 
+mod acquisitions;
 mod connect;
 mod contracts;
 mod credentials;
 mod lease;
+mod lists;
+mod members;
+mod notices;
+mod permits;
 mod pictures;
 mod pins;
 mod suspensions;
@@ -22,7 +27,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Unavailable;
-use crate::domain::{AuthMethod, ContractId, Identity, Language, Role, SuspensionCause};
+use crate::domain::{
+    AuthMethod, ContractId, CredentialState, Identity, Language, NoticeKind, RevocationCause, Role,
+    SuspensionCause,
+};
 use lease::Store;
 
 /// Where the directory is, with its secrets read.
@@ -134,6 +142,244 @@ pub struct Credential {
     pub not_before: Timestamp,
     /// Until when it is valid.
     pub not_after: Timestamp,
+}
+
+/// A credential with all that became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CredentialRecord {
+    /// The certificate.
+    #[serde(flatten)]
+    pub credential: Credential,
+    /// Where it stands at the time asked for.
+    pub state: CredentialState,
+    /// When it was registered: signed here, or first seen.
+    pub registered_at: Timestamp,
+    /// Since when its holder has it.
+    pub acquired_at: Option<Timestamp>,
+    /// When it was first used.
+    pub used_at: Option<Timestamp>,
+    /// When a newer one took its place.
+    pub retired_at: Option<Timestamp>,
+    /// When and why it was revoked.
+    pub revoked: Option<(Timestamp, RevocationCause)>,
+    /// SHA-256 of the browser's secret that it was fetched with, if it was fetched as a file.
+    #[serde(skip)]
+    pub browser: Option<String>,
+}
+
+/// The right to acquire a credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Permit {
+    /// Since when.
+    pub permitted_at: Timestamp,
+    /// By whom: `staff:` and the login name, or the administrator's user ID.
+    pub permitted_by: String,
+    /// Until when it can be used.
+    pub lapses_at: Timestamp,
+}
+
+/// What became of a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PermitOutcome {
+    /// It is there.
+    Permitted,
+    /// There is no such user.
+    NoUser,
+    /// They hold a live credential.
+    HoldsCredential,
+}
+
+/// What became of a revocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevokeOutcome {
+    /// These were revoked; none if there were none.
+    Revoked(Vec<Credential>),
+    /// There is no such user.
+    NoUser,
+}
+
+/// By which right a credential is issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Right {
+    /// A permit that has not lapsed.
+    Permit,
+    /// A live credential of the same user, which it renews.
+    Renewal {
+        /// That one's fingerprint.
+        of: String,
+    },
+    /// An acquisition that is taken up again: a live credential of the same user that was never used, and was acquired at
+    /// `not_before` or later, whose place it takes.
+    Instead {
+        /// That one's fingerprint.
+        of: String,
+        /// The earliest that it may have been acquired.
+        not_before: Timestamp,
+    },
+}
+
+/// A certificate that was just signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCredential {
+    /// The certificate.
+    pub credential: Credential,
+    /// The issuer, by its key's ID.
+    pub issuer: String,
+    /// By which right.
+    pub right: Right,
+    /// Whether its holder has it at once: it goes out as a file with its key. SHA-256 of the secret of the browser that fetches it.
+    pub acquired: Option<String>,
+}
+
+/// What became of issuing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssueOutcome {
+    /// It is registered.
+    Issued,
+    /// There is no such right (any more).
+    NoRight,
+    /// The user or the contract is suspended.
+    Suspended,
+}
+
+/// What became of making a credential live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AcquireOutcome {
+    /// It is live now.
+    Acquired(Identity),
+    /// It was live before.
+    AlreadyLive(Identity),
+    /// It is not there, or no longer to be had.
+    Gone,
+    /// The user or the contract is suspended.
+    Suspended,
+}
+
+/// A user as the contract's administrator sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// The user.
+    #[serde(flatten)]
+    pub user: User,
+    /// Their permit, lapsed or not.
+    pub permit: Option<Permit>,
+    /// The credential that says most: the live one that lasts longest, else the issued one, else the one that ended last.
+    pub credential: Option<CredentialRecord>,
+}
+
+/// Some of a contract's users.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Members {
+    /// How many there are in all.
+    pub total: u64,
+    /// Those of the page.
+    pub members: Vec<Member>,
+}
+
+/// Which part of a long list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// How many come before.
+    pub offset: u32,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// A mail that is to be sent, or was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// Its number, which no other notice has.
+    pub number: i64,
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// Whom it is about.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// Where it goes.
+    pub mail: String,
+    /// In which language.
+    pub language: Language,
+    /// Of a notice about expiry: when the credential ends.
+    pub not_after: Option<Timestamp>,
+    /// Of a notice about a credential: its serial number, in lower-case hexadecimal.
+    pub serial: Option<String>,
+    /// When its reason came up.
+    pub created_at: Timestamp,
+    /// Where it stands.
+    pub state: NoticeState,
+    /// How often the mail server was tried.
+    pub attempts: u32,
+    /// When it is due next, if it is.
+    pub due_at: Option<Timestamp>,
+    /// When it was sent.
+    pub sent_at: Option<Timestamp>,
+    /// What went wrong last.
+    pub problem: Option<String>,
+}
+
+/// Where a notice stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeState {
+    /// It waits for its time, or for a gateway.
+    Waiting,
+    /// It was being sent when whoever sent it died or lost the mail server: nobody can say whether it arrived. It isn't
+    /// sent again by itself; bank staff decide.
+    Uncertain,
+    /// It was sent.
+    Sent,
+    /// It was given up: the mail server doesn't want it, or its reason is gone.
+    Dropped,
+}
+
+/// Which notices a command asks for.
+#[derive(Debug, Clone, Default)]
+pub struct NoticeQuery {
+    /// Only of this contract.
+    pub contract: Option<ContractId>,
+    /// Only those that are not sent yet.
+    pub unsent: bool,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// The outbox in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NoticeCounts {
+    /// Waiting.
+    pub waiting: u64,
+    /// Uncertain.
+    pub uncertain: u64,
+    /// Dropped because the mail server doesn't want them.
+    pub dropped: u64,
+    /// When the oldest that waits was written.
+    pub oldest: Option<Timestamp>,
+}
+
+/// A credential for a revocation list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedCredential {
+    /// Its serial number, in lower-case hexadecimal.
+    pub serial: String,
+    /// When it was revoked.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: RevocationCause,
+}
+
+/// A revocation list that was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedList {
+    /// Its number: 1, 2, and so on.
+    pub number: u64,
+    /// The last change that it knows.
+    pub change: i64,
+    /// thisUpdate.
+    pub this_update: Timestamp,
+    /// nextUpdate.
+    pub next_update: Timestamp,
+    /// The list (DER).
+    pub der: Vec<u8>,
 }
 
 /// What a sign-in needs to know of a user, from one query.

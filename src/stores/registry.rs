@@ -85,7 +85,9 @@ impl Registry {
         let Some(entry) = picture.users.get(identity) else { return Registered::Unknown };
         let stops = |cause: &SuspensionCause| match cause {
             SuspensionCause::WrongPins => by_pin || self.stops_certificates,
-            SuspensionCause::WrongPinsWithCertificate | SuspensionCause::Staff => true,
+            SuspensionCause::WrongPinsWithCertificate
+            | SuspensionCause::Staff
+            | SuspensionCause::Administrator => true,
         };
         if entry.suspensions.iter().any(stops) {
             Registered::Suspended
