@@ -9,7 +9,6 @@ pub mod pepper;
 pub mod schema;
 pub mod serve;
 pub mod staff;
-mod temporary_pin;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 
 mod credential;
 mod identity;
+mod mail;
 mod pin;
 mod role;
 mod session;
@@ -11,6 +12,7 @@ mod visitor;
 
 pub use credential::{CredentialState, NoticeKind, RevocationCause};
 pub use identity::{ContractId, Identity, InvalidId, UserId};
+pub use mail::mail_address;
 pub use pin::{InvalidPin, PIN_LENGTH, Pin, PinRules, WeakPin};
 pub use role::{Language, Role};
 pub use session::{

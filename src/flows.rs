@@ -11,7 +11,8 @@ pub use acquisition::{
 };
 pub use administration::{Administered, Administration, AdministrationSettings, Change, Changed, Conflict};
 pub use pins::{
-    Peppers, PinSettings, PinTrouble, Pins, Verified, new_pepper_line, read_deny_list, read_peppers,
+    Peppers, PinSettings, PinTrouble, Pins, Verified, new_pepper_line, random_pin, read_deny_list,
+    read_peppers,
 };
 pub use sign_in::{
     CertificateOutcome, Current, NewSession, Observer, PinChange, PinOutcome, SignIn, SignInSettings,

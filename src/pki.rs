@@ -43,7 +43,7 @@ pub use issuer::{
 };
 pub use judge::Judge;
 pub use path::Judgement;
-pub use pem::{FileError, certificates, private_key, revocation_list};
+pub use pem::{FileError, certificate_pem, certificates, private_key, revocation_list};
 pub use server_key::{ServerKey, ServerKeyError, ServerKeyPart, server_key};
 pub use trust::{Trust, TrustError, TrustPart, TrustSource};
 pub use validity::Validity;

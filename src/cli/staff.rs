@@ -22,7 +22,7 @@ use super::serve;
 use crate::app::{OpenError, StaffStores, StartError};
 use crate::clock::Clock;
 use crate::config::{self, Document};
-use crate::domain::{ContractId, Identity, UserId};
+use crate::domain::{ContractId, Identity, UserId, mail_address};
 use crate::stores::{AddError, AuditEvent, Unavailable};
 
 /// What every command of bank staff takes.
@@ -240,24 +240,8 @@ fn company(text: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// A mail address, as far as its form shows.
 fn mail(text: &str) -> Result<String, String> {
-    let address = text.trim();
-    let good = address.split_once('@').is_some_and(|(local, domain)| {
-        (1..=64).contains(&local.len())
-            && domain
-                .split('.')
-                .all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
-            && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
-            && local
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~.-".contains(&byte))
-    });
-    if good && address.len() <= 254 {
-        Ok(address.to_owned())
-    } else {
-        Err("expected a mail address such as `sato@mihon-shoji.example`".to_owned())
-    }
+    mail_address(text).ok_or_else(|| "expected a mail address such as `sato@mihon-shoji.example`".to_owned())
 }
 
 fn role(text: &str) -> Result<crate::domain::Role, String> {

@@ -3,16 +3,31 @@
 //! Nothing that a person does burns their permit: every step can be taken again, and takes the place of what came
 //! before. The directory's transactions see to it that no second credential lives on.
 
+mod begin;
+mod codes;
+mod file;
+mod helper;
+mod standpoint;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use zeroize::Zeroizing;
 
-use super::{NewSession, SignIn, TypedIds};
+use super::sign_in::Decision;
+use super::{NewSession, SignIn};
 use crate::domain::{Identity, SessionEnd, SessionToken, Visitor};
-use crate::pki::Issuer;
-use crate::stores::Unavailable;
+use crate::pki::{IssueError, Issuer, Signed};
+use crate::stores::{
+    Credential, CredentialRecord, Directory, IssueOutcome, NewCredential, Right, Throttled, Unavailable,
+};
+
+/// How long an acquisition may take, from signing in on its page.
+const TIME: SignedDuration = SignedDuration::from_mins(30);
+/// How long a code for the helper is good, how long the helper may take from the certificate to the proof, and how long
+/// a file that was fetched can be given up for another.
+const STEP: SignedDuration = SignedDuration::from_mins(10);
 
 /// What acquisition is built from.
 pub struct AcquisitionSettings {
@@ -187,6 +202,11 @@ pub enum ProofOutcome {
     Proven(CredentialDetails),
     /// It isn't, and won't be: another one took its place, or the signature is wrong.
     Refused,
+    /// Too many tries.
+    Throttled {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
 }
 
 impl Acquisition {
@@ -195,58 +215,89 @@ impl Acquisition {
         Self { settings }
     }
 
-    /// Signs in on the acquisition page, under the same lockout as anywhere.
-    pub async fn begin(&self, typed: &TypedIds, visitor: &Visitor) -> Result<BeginOutcome, Unavailable> {
-        let _ = (typed, visitor, &self.settings);
-        Err(Unavailable::new("directory", "not built yet"))
+    fn now(&self) -> Timestamp {
+        self.settings.sign_in.settings.clock.now()
     }
 
-    /// Where somebody stands now.
-    pub async fn standpoint(&self, asker: Asker<'_>) -> Result<Standpoint, Unavailable> {
-        let _ = asker;
-        Err(Unavailable::new("directory", "not built yet"))
+    fn directory(&self) -> &Directory {
+        &self.settings.sign_in.settings.directory
     }
 
-    /// Makes a code for the helper. A code before it stays good until its time is over.
-    pub async fn code(&self, asker: Asker<'_>) -> Result<CodeOutcome, Unavailable> {
-        let _ = asker;
-        Err(Unavailable::new("directory", "not built yet"))
+    /// Whether one more certificate may be signed now (T65).
+    async fn throttled(&self) -> Result<Option<Duration>, Unavailable> {
+        let (certificates, per) = self.settings.rate;
+        let state = &self.settings.sign_in.settings.state;
+        Ok(match state.throttle("issuer", certificates, per, self.now()).await? {
+            Throttled::Allowed => None,
+            Throttled::Denied(retry_after) => Some(retry_after),
+        })
     }
 
-    /// Makes key and certificate, and packs them. What was issued before in this acquisition is revoked.
-    pub async fn file(&self, asker: Asker<'_>) -> Result<FileOutcome, Unavailable> {
-        let _ = asker;
-        Err(Unavailable::new("directory", "not built yet"))
-    }
-
-    /// The password of the file that this browser fetched, as long as its acquisition lasts. It is made anew from the
-    /// browser's secret each time and kept nowhere.
-    pub async fn password(&self, asker: Asker<'_>) -> Result<Option<Zeroizing<String>>, Unavailable> {
-        let _ = asker;
-        Err(Unavailable::new("directory", "not built yet"))
-    }
-
-    /// The helper's code and its request for a certificate (DER).
-    pub async fn redeem(
+    /// Registers what was just signed, before anybody gets it.
+    async fn register(
         &self,
-        code: &str,
-        request: &[u8],
+        identity: &Identity,
+        signed: &Signed,
+        right: Right,
+        acquired: Option<String>,
         visitor: &Visitor,
-    ) -> Result<RedeemOutcome, Unavailable> {
-        let _ = (code, request, visitor);
-        Err(Unavailable::new("directory", "not built yet"))
+    ) -> Result<IssueOutcome, Unavailable> {
+        let renews = matches!(right, Right::Renewal { .. });
+        let new = NewCredential {
+            credential: Credential {
+                identity: identity.clone(),
+                fingerprint: signed.fingerprint.clone(),
+                serial: signed.serial.clone(),
+                not_before: signed.not_before,
+                not_after: signed.not_after,
+            },
+            issuer: self.settings.issuer.id().to_owned(),
+            right,
+            acquired,
+        };
+        // Written down first: what was signed can be held against what is registered.
+        self.write_down("credential_issued", identity, &signed.serial, visitor).await?;
+        let outcome = self.directory().issue(&new, self.now()).await?;
+        match outcome {
+            IssueOutcome::Issued => (self.settings.observer)(if renews { "renewed" } else { "issued" }),
+            IssueOutcome::NoRight | IssueOutcome::Suspended => {
+                self.write_down("credential_not_registered", identity, &signed.serial, visitor).await?;
+            }
+        }
+        Ok(outcome)
     }
 
-    /// The helper's proof that it has the key of a certificate (DER) in place: a signature over [`proof_message`].
-    pub async fn prove(
+    async fn write_down(
         &self,
-        certificate: &[u8],
-        signature: &[u8],
+        kind: &'static str,
+        identity: &Identity,
+        detail: &str,
         visitor: &Visitor,
-    ) -> Result<ProofOutcome, Unavailable> {
-        let _ = (certificate, signature, visitor);
-        Err(Unavailable::new("directory", "not built yet"))
+    ) -> Result<(), Unavailable> {
+        let decision = Decision { kind, identity: Some(identity), by: "user", detail: Some(detail) };
+        self.settings.sign_in.write_down(decision, visitor).await
     }
+
+    fn details(&self, identity: &Identity, record: &CredentialRecord) -> CredentialDetails {
+        CredentialDetails {
+            organization: self.settings.issuer.organization().to_owned(),
+            unit: self.settings.issuer.unit().to_owned(),
+            common_name: format!("{} {}", identity.contract, identity.user),
+            serial: record.credential.serial.clone(),
+            not_before: record.credential.not_before,
+            not_after: record.credential.not_after,
+        }
+    }
+}
+
+fn issuer_trouble(error: &IssueError) -> Unavailable {
+    let problem = match error {
+        IssueError::BadRequest(problem) => (*problem).to_owned(),
+        IssueError::BadIdentity => "the contract's ID has not the 14 digits of a certificate's".to_owned(),
+        IssueError::Ended => "the CA's certificate is at its end".to_owned(),
+        IssueError::Key(problem) => problem.clone(),
+    };
+    Unavailable::new("issuer", problem)
 }
 
 /// What the helper signs: a fixed text, and the SHA-256 of the certificate in lower-case hexadecimal. It can't be taken

@@ -3,14 +3,19 @@
 //! Who does it is proven by the administrator's certificate, and with each change by the PIN. Nobody acts on themself,
 //! on another administrator (that is bank staff's) or outside their contract (T63); each try is written down.
 
+mod change;
+mod look;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{Asker, SignIn};
-use crate::domain::{Identity, Language};
-use crate::stores::{Member, Members, Page, Unavailable};
+use super::sign_in::Decision;
+use super::{Asker, Current, SignIn};
+use crate::domain::{AuthMethod, Identity, Language, Purpose, Role, UserId, Visitor};
+use crate::stores::{Directory, Registered, Unavailable};
 
 /// What administration is built from.
 pub struct AdministrationSettings {
@@ -114,44 +119,97 @@ pub struct Changed {
     pub temporary_pin: Option<Zeroizing<String>>,
 }
 
+/// Ends a verb early with what isn't `Done`.
+macro_rules! done {
+    ($administered:expr) => {
+        match $administered {
+            Administered::Done(it) => it,
+            other => return Ok(other.anything()),
+        }
+    };
+}
+use done;
+
+impl<T> Administered<T> {
+    /// The same of another verb, for what isn't `Done`; a `Done` has nothing to say there.
+    fn anything<U>(self) -> Administered<U> {
+        match self {
+            Self::Done(_) | Self::NotFound => Administered::NotFound,
+            Self::NotAdministrator => Administered::NotAdministrator,
+            Self::SignInNeeded => Administered::SignInNeeded,
+            Self::Oneself => Administered::Oneself,
+            Self::BankStaffs => Administered::BankStaffs,
+            Self::WrongPin => Administered::WrongPin,
+            Self::Suspended => Administered::Suspended,
+            Self::Conflict(conflict) => Administered::Conflict(conflict),
+            Self::Throttled { retry_after } => Administered::Throttled { retry_after },
+            Self::Overloaded { retry_after } => Administered::Overloaded { retry_after },
+        }
+    }
+}
+
 impl Administration {
     /// Puts it together.
     pub const fn new(settings: AdministrationSettings) -> Self {
         Self { settings }
     }
 
-    /// Who asks, if they are an administrator.
+    /// Who asks, if they are an administrator. Only a certificate proves that.
     pub async fn administrator(&self, asker: Asker<'_>) -> Result<Administered<Identity>, Unavailable> {
-        let _ = (asker, &self.settings);
-        Err(Unavailable::new("directory", "not built yet"))
+        let Some(identity) = asker.visitor.identity.clone() else {
+            return Ok(Administered::NotAdministrator);
+        };
+        let sign_in = &self.settings.sign_in;
+        match sign_in.settings.registry.find(&identity, false) {
+            Registered::Known(Role::Administrator) => {}
+            Registered::Stale => {
+                return Err(Unavailable::new("directory", "it hasn't answered for too long"));
+            }
+            Registered::Known(Role::User) | Registered::Unknown | Registered::Suspended => {
+                self.write_down("administration_refused", &identity, &identity, "role", asker.visitor)
+                    .await?;
+                return Ok(Administered::NotAdministrator);
+            }
+        }
+        if sign_in.settings.certificate_needs_pin {
+            let session = match asker.token {
+                Some(token) => sign_in.session(token, asker.visitor).await?,
+                None => Current::Nobody,
+            };
+            let has_signed_in = matches!(session, Current::SignedIn(signed_in)
+                if signed_in.method == AuthMethod::CertificateAndPin && signed_in.purpose == Purpose::Full);
+            if !has_signed_in {
+                return Ok(Administered::SignInNeeded);
+            }
+        }
+        Ok(Administered::Done(identity))
     }
 
-    /// The users of the administrator's contract.
-    pub async fn list(
+    fn now(&self) -> Timestamp {
+        self.settings.sign_in.settings.clock.now()
+    }
+
+    fn directory(&self) -> &Directory {
+        &self.settings.sign_in.settings.directory
+    }
+
+    /// Somebody of the administrator's own contract, by the ID as typed (T63).
+    fn colleague(administrator: &Identity, user: &str) -> Option<Identity> {
+        let user = UserId::typed(user).ok()?;
+        Some(Identity { contract: administrator.contract.clone(), user })
+    }
+
+    /// Writes down what an administrator does, or was refused.
+    async fn write_down(
         &self,
-        asker: Asker<'_>,
-        search: &str,
-        page: Page,
-    ) -> Result<Administered<Members>, Unavailable> {
-        let _ = (asker, search, page);
-        Err(Unavailable::new("directory", "not built yet"))
-    }
-
-    /// One of them, by the ID as typed.
-    pub async fn show(&self, asker: Asker<'_>, user: &str) -> Result<Administered<Member>, Unavailable> {
-        let _ = (asker, user);
-        Err(Unavailable::new("directory", "not built yet"))
-    }
-
-    /// Changes one of them, by the ID as typed.
-    pub async fn change(
-        &self,
-        asker: Asker<'_>,
-        user: &str,
-        change: &Change,
-        pin: &Zeroizing<String>,
-    ) -> Result<Administered<Changed>, Unavailable> {
-        let _ = (asker, user, change, pin);
-        Err(Unavailable::new("directory", "not built yet"))
+        kind: &'static str,
+        administrator: &Identity,
+        whom: &Identity,
+        detail: &str,
+        visitor: &Visitor,
+    ) -> Result<(), Unavailable> {
+        let by = format!("administrator:{}", administrator.user);
+        let decision = Decision { kind, identity: Some(whom), by: &by, detail: Some(detail) };
+        self.settings.sign_in.write_down(decision, visitor).await
     }
 }

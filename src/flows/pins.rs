@@ -5,6 +5,7 @@ mod bank;
 mod bounds;
 mod files;
 mod hasher;
+mod temporary;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::domain::{Identity, Pin};
 use crate::stores::Unavailable;
 
 pub use files::{new_pepper_line, read_deny_list, read_peppers};
+pub use temporary::random_pin;
 
 /// Peppers with their IDs.
 pub type Peppers = Vec<(String, Zeroizing<Vec<u8>>)>;

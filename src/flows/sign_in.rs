@@ -4,6 +4,7 @@ mod attempt;
 mod by_certificate;
 mod by_pin;
 mod change_pin;
+mod pin_again;
 mod sessions;
 
 use std::net::IpAddr;
@@ -12,6 +13,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
+
+pub(super) use by_pin::NotRight;
+pub(super) use pin_again::NotAgain;
 
 use super::Pins;
 use crate::clock::Clock;
@@ -72,7 +76,7 @@ pub type Observer = Box<dyn Fn(AuthMethod, &'static str) + Send + Sync>;
 
 /// Signing in, and all that belongs to it.
 pub struct SignIn {
-    settings: SignInSettings,
+    pub(super) settings: SignInSettings,
 }
 
 /// A session that was just opened.
@@ -224,12 +228,16 @@ impl SignIn {
         self.settings.lockout.attempts.get()
     }
 
-    fn observe(&self, method: AuthMethod, outcome: &'static str) {
+    pub(super) fn observe(&self, method: AuthMethod, outcome: &'static str) {
         (self.settings.observer)(method, outcome);
     }
 
     /// Writes a decision down, and waits until it is on disk.
-    async fn write_down(&self, decision: Decision<'_>, visitor: &Visitor) -> Result<(), Unavailable> {
+    pub(super) async fn write_down(
+        &self,
+        decision: Decision<'_>,
+        visitor: &Visitor,
+    ) -> Result<(), Unavailable> {
         let event = AuditEvent {
             time: self.settings.clock.now(),
             kind: decision.kind,
@@ -246,11 +254,11 @@ impl SignIn {
 }
 
 /// What is written down.
-struct Decision<'a> {
-    kind: &'static str,
-    identity: Option<&'a Identity>,
-    by: &'static str,
-    detail: Option<&'static str>,
+pub(super) struct Decision<'a> {
+    pub(super) kind: &'static str,
+    pub(super) identity: Option<&'a Identity>,
+    pub(super) by: &'a str,
+    pub(super) detail: Option<&'a str>,
 }
 
 /// An IPv4 address by itself, an IPv6 address as its network of 64 bits: that is what one customer of a provider has.

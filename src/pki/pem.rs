@@ -63,6 +63,12 @@ pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
     }
 }
 
+/// A certificate (DER) as PEM.
+pub fn certificate_pem(der: &[u8]) -> String {
+    let config = ::pem::EncodeConfig::new().set_line_ending(::pem::LineEnding::LF);
+    ::pem::encode_config(&::pem::Pem::new("CERTIFICATE", der), config)
+}
+
 /// The one revocation list of a file, PEM or DER.
 pub fn revocation_list(file: &Path) -> Result<CertificateRevocationListDer<'static>, FileError> {
     let content = read(file)?;

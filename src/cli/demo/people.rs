@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::super::failure::{DATA, Failure, SOFTWARE, UNAVAILABLE};
 use crate::app::{self, OpenError, StartError, Stores};
-use crate::cli::{serve, temporary_pin};
+use crate::cli::serve;
 use crate::clock::Clock;
 use crate::config::Document;
 use crate::domain::{ContractId, Identity, Language, Pin, Role, UserId};
+use crate::flows::random_pin;
 use crate::pki::development::{Error, files};
 use crate::stores::{AddError, NewContract, NewUser, Unavailable};
 
@@ -67,7 +68,7 @@ pub(super) fn write(dir: &Path) -> Result<(), Failure> {
         .map(|person| {
             let pin = match pin_of(person.user) {
                 Some(pin) => pin,
-                None => temporary_pin::random()
+                None => random_pin()
                     .map_err(|error| Failure::new(SOFTWARE, error.to_string()))?
                     .expose()
                     .to_owned(),

@@ -4,10 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Desk, Failure, failed};
 use crate::cli::failure::{CONFIG, SOFTWARE, UNAVAILABLE};
-use crate::cli::temporary_pin;
 use crate::config::{PinVerifier, SignIn};
 use crate::domain::{Identity, Pin, UserTag};
-use crate::flows::{PinTrouble, Pins};
+use crate::flows::{PinTrouble, Pins, random_pin};
 use crate::stores::{AttemptKey, Unavailable};
 
 /// A PIN that is good for a first sign-in.
@@ -44,7 +43,7 @@ impl<'a> Maker<'a> {
 
     /// A random one.
     pub(super) async fn random(&self) -> Result<TemporaryPin, Failure> {
-        let pin = temporary_pin::random().map_err(|error| Failure::new(SOFTWARE, error.to_string()))?;
+        let pin = random_pin().map_err(|error| Failure::new(SOFTWARE, error.to_string()))?;
         self.of(pin).await
     }
 

@@ -10,7 +10,7 @@ use crate::flows::{PinTrouble, Verified};
 use crate::stores::{AttemptKey, Attempts, Reservation, Throttled, Unavailable};
 
 /// What became of a try.
-pub(super) enum Tried {
+pub(in crate::flows) enum Tried {
     /// The PIN is right. The attempt stays counted until the sign-in is recorded.
     Right {
         /// The hash that takes the old one's place.
@@ -25,24 +25,27 @@ pub(super) enum Tried {
 }
 
 /// A PIN that is to be tried.
-pub(super) struct Try<'a> {
+pub(in crate::flows) struct Try<'a> {
     /// The IDs as typed, known or not; or the certificate's.
-    pub(super) identity: &'a Identity,
+    pub(in crate::flows) identity: &'a Identity,
     /// Whether the user's own certificate, or a session, proves the identity already.
-    pub(super) proven: bool,
+    pub(in crate::flows) proven: bool,
     /// `None` for a text that can be nobody's PIN.
-    pub(super) pin: Option<&'a Pin>,
+    pub(in crate::flows) pin: Option<&'a Pin>,
     /// The hash to hold it against; `None` if it can't be right whatever it is.
-    pub(super) hash: Option<&'a str>,
+    pub(in crate::flows) hash: Option<&'a str>,
     /// Whether a right PIN lets this user in at all.
-    pub(super) is_eligible: bool,
+    pub(in crate::flows) is_eligible: bool,
     /// Whether the directory knows the user.
-    pub(super) is_known: bool,
+    pub(in crate::flows) is_known: bool,
 }
 
 impl SignIn {
     /// Whether the source, and everybody together, may try again. Counts first (T42, T43).
-    pub(super) async fn throttled(&self, visitor: &Visitor) -> Result<Option<Duration>, Unavailable> {
+    pub(in crate::flows) async fn throttled(
+        &self,
+        visitor: &Visitor,
+    ) -> Result<Option<Duration>, Unavailable> {
         let lockout = &self.settings.lockout;
         let keys = [(source_key(visitor.source), lockout.per_source), ("all".to_owned(), lockout.in_all)];
         for (key, Throttle { attempts, per }) in keys {
@@ -56,7 +59,11 @@ impl SignIn {
     }
 
     /// Tries a PIN.
-    pub(super) async fn try_pin(&self, attempt: &Try<'_>, visitor: &Visitor) -> Result<Tried, Unavailable> {
+    pub(in crate::flows) async fn try_pin(
+        &self,
+        attempt: &Try<'_>,
+        visitor: &Visitor,
+    ) -> Result<Tried, Unavailable> {
         let Some(nth) = self.count(attempt).await? else {
             self.catch_up(attempt, visitor).await?;
             return Ok(Tried::Exhausted);
@@ -105,7 +112,11 @@ impl SignIn {
 
     /// Takes an attempt back: no PIN was looked at, or it was right and led to nothing for another reason. Right ones
     /// must not add up to a suspension.
-    pub(super) async fn uncount(&self, identity: &Identity, proven: bool) -> Result<(), Unavailable> {
+    pub(in crate::flows) async fn uncount(
+        &self,
+        identity: &Identity,
+        proven: bool,
+    ) -> Result<(), Unavailable> {
         self.settings.directory.uncount_attempt(identity, proven).await?;
         let key = AttemptKey { tag: UserTag::of(identity), proven };
         self.settings.state.release_attempt(&key, self.settings.clock.now()).await

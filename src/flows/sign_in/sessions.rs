@@ -21,14 +21,14 @@ use crate::stores::{
 const HAND_OVER: Duration = Duration::from_secs(60);
 
 /// A session that is to be opened.
-pub(super) struct Opening<'a> {
-    pub(super) identity: &'a Identity,
-    pub(super) method: AuthMethod,
-    pub(super) purpose: Purpose,
-    pub(super) previous: Option<LastSignIn>,
-    pub(super) chain: Vec<String>,
+pub(in crate::flows) struct Opening<'a> {
+    pub(in crate::flows) identity: &'a Identity,
+    pub(in crate::flows) method: AuthMethod,
+    pub(in crate::flows) purpose: Purpose,
+    pub(in crate::flows) previous: Option<LastSignIn>,
+    pub(in crate::flows) chain: Vec<String>,
     /// The old hash and what takes its place.
-    pub(super) rehash: Option<(&'a str, &'a str)>,
+    pub(in crate::flows) rehash: Option<(&'a str, &'a str)>,
 }
 
 /// What is kept under a code that carries a session to another host.
@@ -41,7 +41,7 @@ struct HandOver {
 
 impl SignIn {
     /// Opens a session for somebody who has proven who they are. `None` if they have one that may not be replaced.
-    pub(super) async fn open(
+    pub(in crate::flows) async fn open(
         &self,
         opening: Opening<'_>,
         visitor: &Visitor,
@@ -82,9 +82,9 @@ impl SignIn {
         rehash: Option<(&str, &str)>,
         visitor: &Visitor,
     ) -> Result<(), Unavailable> {
-        let SessionRecord { identity, method, created_at, .. } = record;
-        let decision =
-            Decision { kind: "sign_in", identity: Some(identity), by: "user", detail: Some(method.code()) };
+        let SessionRecord { identity, method, purpose, created_at, .. } = record;
+        let how = if *purpose == Purpose::Acquisition { "acquisition" } else { method.code() };
+        let decision = Decision { kind: "sign_in", identity: Some(identity), by: "user", detail: Some(how) };
         self.write_down(decision, visitor).await?;
         let proven = proven(*method);
         let sign_in = LastSignIn { at: *created_at, method: *method };
@@ -129,9 +129,18 @@ impl SignIn {
 
     /// The same without counting as its use: somebody else looks whether it still holds.
     pub async fn glance(&self, token: &SessionToken, visitor: &Visitor) -> Result<Current, Unavailable> {
-        let (key, now) = (token.key(), self.settings.clock.now());
-        let found = self.settings.state.look_at_session(&key, self.settings.limits, now).await?;
-        self.current(&key, found, visitor).await
+        self.glance_at(&token.key(), visitor).await
+    }
+
+    /// The same for a session that is known by its key: its browser isn't the one that asks.
+    pub(in crate::flows) async fn glance_at(
+        &self,
+        key: &SessionKey,
+        visitor: &Visitor,
+    ) -> Result<Current, Unavailable> {
+        let now = self.settings.clock.now();
+        let found = self.settings.state.look_at_session(key, self.settings.limits, now).await?;
+        self.current(key, found, visitor).await
     }
 
     async fn current(
@@ -167,11 +176,13 @@ impl SignIn {
     }
 
     /// Whether the certificate that the session was made with still proves its identity (T3). One that was made with the
-    /// PIN alone ends when its user gets a credential: whoever opened it couldn't open it now (T40).
+    /// PIN alone ends when its user gets a credential: whoever opened it couldn't open it now (T40). Not so one for
+    /// acquiring it: it has to show what was acquired, and is good for nothing else.
     fn holds(&self, record: &SessionRecord, now: Timestamp) -> bool {
         if record.chain.is_empty() {
+            let has_live = || self.settings.registry.has_live_credential(&record.identity, now);
             return record.method == AuthMethod::Pin
-                && !self.settings.registry.has_live_credential(&record.identity, now);
+                && (record.purpose == Purpose::Acquisition || !has_live());
         }
         let decoded: Option<Vec<_>> = record
             .chain

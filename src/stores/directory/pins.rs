@@ -159,6 +159,18 @@ impl Directory {
             .await
     }
 
+    /// Forgets the attempts of one kind: the PIN was right.
+    pub async fn forget_attempts(&self, identity: &Identity, proven: bool) -> Result<(), Unavailable> {
+        self.0
+            .bounded(async {
+                let mut lease = self.0.lease_to_write().await?;
+                forget_of_kind(&mut lease, identity, proven).await?;
+                lease.done();
+                Ok(())
+            })
+            .await
+    }
+
     /// In one transaction: the attempts of that kind, if of any, are forgotten, the sign-in is remembered, and the new hash of
     /// `rehash` (old, new), if any, takes the place of the old one (nothing happens to another one).
     pub async fn record_sign_in(

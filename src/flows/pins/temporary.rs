@@ -7,7 +7,7 @@ const SIGNS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 const LENGTH: usize = 8;
 
 /// A random PIN of nearly 40 bits.
-pub(super) fn random() -> Result<Pin, getrandom::Error> {
+pub fn random_pin() -> Result<Pin, getrandom::Error> {
     let mut text = String::with_capacity(LENGTH);
     for _ in 0..LENGTH {
         let index = getrandom::u32()? as usize % SIGNS.len();
