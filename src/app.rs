@@ -2,6 +2,7 @@
 
 mod back;
 mod backstage;
+mod issuer;
 mod plan;
 mod registry;
 mod stores;
@@ -26,6 +27,7 @@ use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
 
+pub use issuer::{issuer, revocation_lists};
 pub use plan::{Plan, plan};
 pub use stores::{OpenError, StaffStores, Stores, credential};
 
@@ -89,7 +91,7 @@ fn system(error: impl fmt::Display) -> StartError {
 impl Gateway {
     /// Builds the parts and starts them. Once this returns, requests are answered.
     pub fn start(document: &Document, clock: Clock) -> Result<Self, StartError> {
-        let Plan { hosts, trust } = plan(document, clock.now()).map_err(StartError::Config)?;
+        let Plan { hosts, trust, issuer } = plan(document, clock.now()).map_err(StartError::Config)?;
         let config = &document.config;
         let metrics = metrics(&clock).map_err(system)?;
         let trust = trust.map(|trust| Arc::new(ArcSwap::from_pointee(trust)));
@@ -105,7 +107,8 @@ impl Gateway {
             .enable_all()
             .build()
             .map_err(system)?;
-        let back = runtime.block_on(Back::build(document, trust.as_ref(), &clock, &metrics))?;
+        let back =
+            runtime.block_on(Back::build(document, trust.as_ref(), issuer.as_ref(), &clock, &metrics))?;
         let house = Arc::new(back.house(runtime.handle().clone()));
 
         let count = worker_count(config.workers);
@@ -143,6 +146,11 @@ impl Gateway {
             let worker = Worker::new(settings, phases.clone());
             threads.push(start_worker(index, worker.clone(), sockets)?);
             workers.push(worker);
+        }
+        if let (Some(issuer), Some(directory)) = (&issuer, &back.directory) {
+            let lists = revocation_lists(config, directory, issuer);
+            let outlets = issuer::outlets(config, &back.revocation_list, trust.as_ref(), &workers, &metrics);
+            runtime.spawn(issuer::follow(lists, outlets, clock.clone()));
         }
         if let (Some(registry), Some(directory), Some(settings)) =
             (back.registry, back.directory, &config.directory)
@@ -183,9 +191,7 @@ impl Gateway {
     /// connections whose certificate it refuses are closed. Without effect where no host asks for a certificate.
     pub fn publish_trust(&self, trust: Trust) {
         if let Some(current) = &self.trust {
-            count_generation(&self.metrics, &trust);
-            current.store(Arc::new(trust));
-            self.workers.iter().for_each(|worker| worker.wake_all());
+            publish(current, trust, &self.metrics, &self.workers);
         }
     }
 
@@ -211,6 +217,12 @@ impl Gateway {
         self.workers.clear();
         self.runtime.shutdown_timeout(CUT_OFF);
     }
+}
+
+fn publish(current: &ArcSwap<Trust>, trust: Trust, metrics: &Metrics, workers: &[Arc<Worker>]) {
+    count_generation(metrics, &trust);
+    current.store(Arc::new(trust));
+    workers.iter().for_each(|worker| worker.wake_all());
 }
 
 fn metrics(clock: &Clock) -> prometheus::Result<Metrics> {

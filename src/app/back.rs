@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::Handle;
 
 use super::backstage::House;
 use super::stores::{OpenError, Stores};
 use super::{StartError, system};
 use crate::clock::Clock;
-use crate::config::{CertificateSignIn, Config, Document, PinVerifier, Require};
-use crate::flows::{SignIn, SignInSettings};
+use crate::config::{CertificateSignIn, Config, Document, PinVerifier, Pkcs12, Require};
+use crate::flows::{
+    Acquisition, AcquisitionSettings, Administration, AdministrationSettings, SignIn, SignInSettings,
+};
 use crate::ops::Metrics;
-use crate::pki::{Judge, Trust};
+use crate::pki::{Issuer, Judge, Trust};
 use crate::portal::{Application, Portal, PortalSettings};
 use crate::stores::{Directory, Registry, SessionLimits};
 
@@ -21,8 +23,19 @@ pub(super) struct Back {
     /// `None` without a directory.
     pub(super) registry: Option<Arc<Registry>>,
     pub(super) directory: Option<Directory>,
+    /// The issuer's newest list (DER).
+    pub(super) revocation_list: Arc<ArcSwapOption<Vec<u8>>>,
     sign_in: Option<Arc<SignIn>>,
     portal: Arc<Portal>,
+}
+
+/// What the pages call.
+#[derive(Default)]
+pub(super) struct Verbs {
+    sign_in: Option<Arc<SignIn>>,
+    acquisition: Option<Arc<Acquisition>>,
+    administration: Option<Arc<Administration>>,
+    revocation_list: Arc<ArcSwapOption<Vec<u8>>>,
 }
 
 impl Back {
@@ -30,11 +43,13 @@ impl Back {
     pub(super) async fn build(
         document: &Document,
         trust: Option<&Arc<ArcSwap<Trust>>>,
+        issuer: Option<&Arc<Issuer>>,
         clock: &Clock,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
         let config = &document.config;
-        let (mut registry, mut directory, mut sign_in) = (None, None, None);
+        let (mut registry, mut directory) = (None, None);
+        let mut verbs = Verbs::default();
         if config.directory.is_some() {
             let stores = Stores::open(document).await.map_err(|error| match error {
                 OpenError::Config(problems) => StartError::Config(problems),
@@ -45,11 +60,12 @@ impl Back {
             // Before it was filled once, a suspended user would pass.
             stores.directory.refresh(&known, clock.now()).await.map_err(StartError::Store)?;
             directory = Some(stores.directory.clone());
-            sign_in = verbs(config, stores, &known, trust, clock, metrics).map(Arc::new);
+            verbs = Verbs::of(config, stores, &known, trust, issuer, clock, metrics);
             registry = Some(known);
         }
-        let portal = Portal::new(pages(config, sign_in.clone(), clock)).map_err(system)?;
-        Ok(Self { registry, directory, sign_in, portal: Arc::new(portal) })
+        let (sign_in, revocation_list) = (verbs.sign_in.clone(), verbs.revocation_list.clone());
+        let portal = Portal::new(pages(config, verbs, clock)).map_err(system)?;
+        Ok(Self { registry, directory, revocation_list, sign_in, portal: Arc::new(portal) })
     }
 
     /// Who stands behind the data path.
@@ -58,7 +74,52 @@ impl Back {
     }
 }
 
-fn verbs(
+impl Verbs {
+    fn of(
+        config: &Config,
+        stores: Stores,
+        registry: &Arc<Registry>,
+        trust: Option<&Arc<ArcSwap<Trust>>>,
+        issuer: Option<&Arc<Issuer>>,
+        clock: &Clock,
+        metrics: &Metrics,
+    ) -> Self {
+        let Some(sign_in) = sign_in(config, stores, registry, trust, clock, metrics).map(Arc::new) else {
+            return Self::default();
+        };
+        let observer = || {
+            let events = metrics.credentials.clone();
+            Box::new(move |event: &'static str| events.with_label_values(&[event]).inc())
+        };
+        let rate = config.issuer.as_ref().map(|issuer| issuer.rate).unwrap_or_default();
+        let acquisition = issuer.map(|issuer| {
+            Arc::new(Acquisition::new(AcquisitionSettings {
+                sign_in: sign_in.clone(),
+                issuer: issuer.clone(),
+                renew_from: config.acquisition.renew_from.get(),
+                legacy_files: config.acquisition.pkcs12 == Pkcs12::Legacy,
+                rate: (rate.certificates.get(), rate.per.get()),
+                observer: observer(),
+            }))
+        });
+        let temporary_pin = config.sign_in.as_ref().map(|sign_in| sign_in.pin.temporary.get());
+        let administration = Administration::new(AdministrationSettings {
+            sign_in: sign_in.clone(),
+            permit: config.acquisition.permit.get(),
+            temporary_pin: temporary_pin.unwrap_or_default(),
+            issues: issuer.is_some(),
+            observer: observer(),
+        });
+        Self {
+            sign_in: Some(sign_in),
+            acquisition,
+            administration: Some(Arc::new(administration)),
+            revocation_list: Arc::default(),
+        }
+    }
+}
+
+fn sign_in(
     config: &Config,
     stores: Stores,
     registry: &Arc<Registry>,
@@ -90,7 +151,7 @@ fn verbs(
 }
 
 /// What the pages are made from.
-pub(super) fn pages(config: &Config, sign_in: Option<Arc<SignIn>>, clock: &Clock) -> PortalSettings {
+pub(super) fn pages(config: &Config, verbs: Verbs, clock: &Clock) -> PortalSettings {
     let host = config.sign_in.as_ref().map(|sign_in| sign_in.host.as_str().to_owned()).unwrap_or_default();
     let certificate_host = config.sign_in.as_ref().and_then(|sign_in| sign_in.certificate_host.as_ref());
     let applications = config.routes.iter().filter_map(|route| {
@@ -103,11 +164,11 @@ pub(super) fn pages(config: &Config, sign_in: Option<Arc<SignIn>>, clock: &Clock
         })
     });
     PortalSettings {
-        acquisition: None,
-        administration: None,
-        helpers: None,
-        revocation_list: Arc::default(),
-        sign_in,
+        acquisition: verbs.acquisition,
+        administration: verbs.administration,
+        helpers: config.acquisition.helpers.clone(),
+        revocation_list: verbs.revocation_list,
+        sign_in: verbs.sign_in,
         host,
         certificate_host: certificate_host.map(|host| host.as_str().to_owned()),
         applications: applications.collect(),

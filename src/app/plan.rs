@@ -7,14 +7,14 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
-use super::{back, stores};
+use super::{back, issuer, stores};
 use crate::clock::Clock;
 use crate::config::{
-    CertificateSignIn, ClientCertificate, Config, Document, Host, HostName, Problems, Rejection,
+    self, CertificateSignIn, ClientCertificate, Config, Document, Host, HostName, Problems, Rejection,
 };
 use crate::edge::{self, HostSettings, Policy, PolicySettings, SignInPolicy};
 use crate::ops::Metrics;
-use crate::pki::{self, ClientCertificates, ServerKey, ServerKeyPart, Trust, TrustPart, TrustSource};
+use crate::pki::{self, ClientCertificates, Issuer, ServerKey, ServerKeyPart, Trust, TrustPart, TrustSource};
 use crate::portal::{Portal, PortalSettings};
 
 /// What the configuration means, with every file read.
@@ -22,6 +22,8 @@ pub struct Plan {
     pub(super) hosts: Vec<(HostName, Host, ServerKey)>,
     /// `None` if no host asks for a certificate.
     pub(super) trust: Option<Trust>,
+    /// `None` if no certificates are issued.
+    pub(super) issuer: Option<Arc<Issuer>>,
 }
 
 /// Reads and checks all that `document` names. Starts nothing.
@@ -48,7 +50,7 @@ pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
         None
     });
     // What is wrong with the bank's own look and its notices is found by putting them on, one at a time.
-    let pages = || back::pages(config, None, &Clock::manual(now));
+    let pages = || back::pages(config, back::Verbs::default(), &Clock::manual(now));
     for (pointer, pages) in [
         ("/portal/theme", PortalSettings { notices: None, ..pages() }),
         ("/portal/notices", PortalSettings { theme: None, ..pages() }),
@@ -58,7 +60,11 @@ pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
         }
     }
     stores::check(document).into_iter().for_each(|problem| problems.push(problem));
-    problems.into_result(Plan { hosts, trust })
+    let issuer = issuer::issuer(document, now).unwrap_or_else(|found| {
+        found.iter().for_each(|problem| problems.push(problem.clone()));
+        None
+    });
+    problems.into_result(Plan { hosts, trust, issuer })
 }
 
 fn server_key(name: &HostName, host: &Host) -> Result<ServerKey, (&'static str, String)> {
@@ -76,14 +82,18 @@ fn server_key(name: &HostName, host: &Host) -> Result<ServerKey, (&'static str, 
     }
 }
 
-fn trust(config: &Config, now: Timestamp) -> Result<Option<Trust>, Vec<(String, String)>> {
-    let Some(trust) = &config.trust else { return Ok(None) };
-    let source = TrustSource {
+/// Where a trust is loaded from.
+pub(super) fn trust_source(trust: &config::Trust) -> TrustSource<'_> {
+    TrustSource {
         authorities: trust.authorities.as_slice(),
         common_name: trust.common_name.as_str(),
         crls: trust.crl.as_ref().map(|crl| crl.sources.as_slice()),
-    };
-    Trust::load(&source, now).map(Some).map_err(|errors| {
+    }
+}
+
+fn trust(config: &Config, now: Timestamp) -> Result<Option<Trust>, Vec<(String, String)>> {
+    let Some(trust) = &config.trust else { return Ok(None) };
+    Trust::load(&trust_source(trust), now).map(Some).map_err(|errors| {
         errors
             .into_iter()
             .map(|error| {

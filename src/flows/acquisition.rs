@@ -290,7 +290,7 @@ impl Acquisition {
     }
 }
 
-fn issuer_trouble(error: &IssueError) -> Unavailable {
+pub(super) fn issuer_trouble(error: &IssueError) -> Unavailable {
     let problem = match error {
         IssueError::BadRequest(problem) => (*problem).to_owned(),
         IssueError::BadIdentity => "the contract's ID has not the 14 digits of a certificate's".to_owned(),

@@ -105,6 +105,10 @@ metrics! {
     sign_ins: IntCounterVec = "sekisho_sign_ins_total" ["method", "outcome"];
     /// When the registry last agreed with the directory, in seconds since 1970.
     registry_refreshed: Gauge = "sekisho_registry_refreshed_timestamp_seconds";
+    /// Steps in the life of credentials: issued, renewed (issued to renew another), permitted, reissued, revoked.
+    credentials: IntCounterVec = "sekisho_credential_events_total" ["event"];
+    /// nextUpdate of the revocation list that the issuer publishes, in seconds since 1970.
+    revocation_list_next_update: Gauge = "sekisho_revocation_list_next_update_timestamp_seconds";
     /// 1 while the gate drains, else 0.
     draining: IntGauge = "sekisho_draining";
     /// Buffers of access log lines that were dropped, because the disk was too slow.

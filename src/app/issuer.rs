@@ -1,0 +1,167 @@
+//! The issuer, and its revocation list: published, written to a file, handed to the portal, and believed by this
+//! gateway itself where the configuration says so.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use jiff::Timestamp;
+
+use super::plan;
+use crate::clock::Clock;
+use crate::config::{self, Config, Document, Problems};
+use crate::edge::Worker;
+use crate::flows::{ListSettings, RevocationLists};
+use crate::ops::Metrics;
+use crate::pki::development::files;
+use crate::pki::{Issuer, IssuerKeySource, IssuerPart, IssuerSettings, Trust};
+use crate::stores::Directory;
+
+/// How often it is looked whether the list is due. What was revoked reaches the gateways sooner, through their
+/// registries: the list is for others.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Opens the issuer that a configuration names, if it names one.
+pub fn issuer(document: &Document, now: Timestamp) -> Result<Option<Arc<Issuer>>, Problems> {
+    let Document { config, source } = document;
+    let Some(settings) = settings(config) else { return Ok(None) };
+    Issuer::open(settings, now).map(Arc::new).map(Some).map_err(|errors| {
+        let mut problems = source.problems();
+        for error in errors {
+            let pointer = match error.part {
+                IssuerPart::Certificate => "/issuer/certificate",
+                IssuerPart::Key => "/issuer/key",
+                IssuerPart::Passphrase => "/issuer/passphrase_file",
+                IssuerPart::Pkcs11 => "/issuer/pkcs11",
+                IssuerPart::Subject => "/issuer",
+            };
+            problems.push(source.problem(pointer, error.message));
+        }
+        problems
+    })
+}
+
+fn settings(config: &Config) -> Option<IssuerSettings> {
+    let issuer = config.issuer.as_ref()?;
+    let key = match (&issuer.key, &issuer.pkcs11) {
+        (_, Some(pkcs11)) => IssuerKeySource::Pkcs11 {
+            module: pkcs11.module.clone(),
+            token: pkcs11.token.clone(),
+            label: pkcs11.label.clone(),
+            pin: pkcs11.pin_file.clone(),
+        },
+        // The configuration's checks demand one of the two.
+        (key, None) => {
+            IssuerKeySource::File { key: key.clone()?, passphrase: issuer.passphrase_file.clone() }
+        }
+    };
+    Some(IssuerSettings {
+        certificate: issuer.certificate.clone(),
+        key,
+        organization: issuer.organization.clone(),
+        unit: issuer.unit.clone(),
+        validity: issuer.validity.get(),
+        crl_url: issuer.crl.url.clone(),
+    })
+}
+
+/// What publishes the list of an issuer.
+pub fn revocation_lists(config: &Config, directory: &Directory, issuer: &Arc<Issuer>) -> RevocationLists {
+    let crl = config.issuer.as_ref().map(|issuer| &issuer.crl);
+    RevocationLists::new(ListSettings {
+        directory: directory.clone(),
+        issuer: Arc::clone(issuer),
+        every: crl.map_or(Duration::MAX, |crl| crl.every.get()),
+        validity: crl.map_or(Duration::ZERO, |crl| crl.validity.get()),
+    })
+}
+
+/// Where the newest list goes.
+pub(super) struct Outlets {
+    /// The file, if there is to be one.
+    pub(super) file: Option<PathBuf>,
+    /// For the portal.
+    pub(super) shared: Arc<ArcSwapOption<Vec<u8>>>,
+    /// Where this gateway believes its own list: the trust, what it is made from, and whom to wake.
+    pub(super) believer: Option<Believer>,
+    pub(super) metrics: Metrics,
+}
+
+/// A trust that has the issuer's own list among its sources.
+pub(super) struct Believer {
+    pub(super) trust: Arc<ArcSwap<Trust>>,
+    pub(super) source: config::Trust,
+    pub(super) workers: Vec<Arc<Worker>>,
+}
+
+/// Where this gateway's newest list goes.
+pub(super) fn outlets(
+    config: &Config,
+    shared: &Arc<ArcSwapOption<Vec<u8>>>,
+    trust: Option<&Arc<ArcSwap<Trust>>>,
+    workers: &[Arc<Worker>],
+    metrics: &Metrics,
+) -> Outlets {
+    let file = config.issuer.as_ref().and_then(|issuer| issuer.crl.file.clone());
+    let believes = |source: &&config::Trust| {
+        source.crl.as_ref().is_some_and(|crl| file.as_ref().is_some_and(|file| crl.sources.contains(file)))
+    };
+    let believer = trust.zip(config.trust.as_ref().filter(believes)).map(|(trust, source)| Believer {
+        trust: Arc::clone(trust),
+        source: source.clone(),
+        workers: workers.to_vec(),
+    });
+    Outlets { shared: Arc::clone(shared), believer, metrics: metrics.clone(), file }
+}
+
+/// Publishes the list whenever it is due, and brings the newest one where it goes, for ever.
+pub(super) async fn follow(lists: RevocationLists, outlets: Outlets, clock: Clock) {
+    let mut brought = None;
+    let mut failing = false;
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let done = match lists.current(clock.now()).await {
+            Ok(list) if brought == Some(list.number) => Ok(()),
+            Ok(list) => {
+                outlets.bring(&list.der, list.next_update, clock.now()).map(|()| brought = Some(list.number))
+            }
+            Err(unavailable) => Err(unavailable.to_string()),
+        };
+        match done {
+            Ok(()) => failing = false,
+            Err(problem) if !failing => {
+                failing = true;
+                tracing::error!(problem, "The revocation list can't be published");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Outlets {
+    fn bring(&self, der: &[u8], next_update: Timestamp, now: Timestamp) -> Result<(), String> {
+        self.shared.store(Some(Arc::new(der.to_vec())));
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+        self.metrics.revocation_list_next_update.set(next_update.as_second() as f64);
+        if let Some(file) = &self.file {
+            files::write_public(file, der).map_err(|error| error.to_string())?;
+        }
+        self.believer.as_ref().map_or(Ok(()), |believer| believer.believe(&self.metrics, now))
+    }
+}
+
+impl Believer {
+    fn believe(&self, metrics: &Metrics, now: Timestamp) -> Result<(), String> {
+        let source = plan::trust_source(&self.source);
+        let next = self
+            .trust
+            .load()
+            .successor(&source, now)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        super::publish(&self.trust, next, metrics, &self.workers);
+        Ok(())
+    }
+}
