@@ -61,8 +61,13 @@ fn demo(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
     let sample = SampleApplication::start(backend).map_err(|error| {
         Failure::new(UNAVAILABLE, format!("the sample application does not start: {error}"))
     })?;
-    let settings =
-        Settings { listen: *listen, ops: *ops_listen, backend: sample.address(), workers: *workers };
+    let settings = Settings {
+        listen: *listen,
+        ops: *ops_listen,
+        backend: sample.address(),
+        workers: *workers,
+        helpers: folder::helpers(dir)?,
+    };
     let file = settings.write(dir)?;
     let gateway = start_gate(dir, &file, clock)?;
     let announcement = Announcement {

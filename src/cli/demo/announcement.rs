@@ -105,7 +105,11 @@ impl Announcement<'_> {
         writeln!(f, "     It remembers the choice until all its windows are closed.")?;
         writeln!(
             f,
-            "  3. Open https://{OPEN_HOST}:{port}/ and sign in, by certificate or by contract ID, user ID and PIN: ito and\n     watanabe have no certificate, people.json has their PINs."
+            "  3. Open https://{OPEN_HOST}:{port}/ and sign in, by certificate or by contract ID, user ID and PIN: ito and\n     watanabe have no certificate, people.json has their PINs. ito may acquire one there."
+        )?;
+        writeln!(
+            f,
+            "  4. With administrator.p12 (suzuki) in the browser, manage the contract's users at\n     https://{CERTIFICATE_HOST}:{port}/sekisho/administration"
         )
     }
 

@@ -1,7 +1,7 @@
 //! The demo's folder: its PKI and `people.json`. A second start keeps what is good and repairs what is not, also
 //! after an interruption: every certificate is checked by what its files hold, not by whether they are there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -54,6 +54,7 @@ pub(super) fn prepare(dir: &Path, now: Timestamp) -> Result<Pki, Failure> {
     }
     authority.write_crl(Authority::CRL_DAYS, now)?;
     stranger(dir, now)?;
+    issuer(dir, now)?;
     pepper(dir, now)?;
     people::write(dir)?;
     let notices = dir.join("notices.yaml");
@@ -120,6 +121,24 @@ fn stranger(dir: &Path, now: Timestamp) -> Result<(), Error> {
     client(&mut authority, dir, PEOPLE[0].user, "stranger", Fate::Good, now)?;
     authority.write_crl(Authority::CRL_DAYS, now)?;
     Ok(())
+}
+
+/// The CA under which the gate issues certificates: the bank's next generation beside the one before.
+fn issuer(dir: &Path, now: Timestamp) -> Result<(), Error> {
+    let name = AuthorityName::new(AuthorityName::default().organization(), "Mihon Bank CA-G2");
+    // Its revocation list is the gate's from then on.
+    authority(&dir.join("issuer"), &name.map_err(Error::Invalid)?, now).map(drop)
+}
+
+/// The folder with the helper program, if it lies beside this program: `cargo build` puts both there.
+pub(super) fn helpers(dir: &Path) -> Result<Option<PathBuf>, Failure> {
+    let Ok(own) = std::env::current_exe() else { return Ok(None) };
+    let Ok(program) = std::fs::read(own.with_file_name("sekisho-client")) else { return Ok(None) };
+    let folder = dir.join("helpers");
+    files::create_folder(&folder)?;
+    let system = format!("sekisho-client-{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+    files::write_public(&folder.join(system), &program)?;
+    Ok(Some(PathBuf::from("helpers")))
 }
 
 /// Whether the files are whole, the CA issued them for this name, and they are in the state that is wanted.

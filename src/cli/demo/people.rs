@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::super::failure::{DATA, Failure, SOFTWARE, UNAVAILABLE};
@@ -34,16 +35,33 @@ pub(super) struct Person {
     pub(super) role: Role,
     /// The name of their certificate's files, and what becomes of it.
     pub(super) certificate: Option<(&'static str, Fate)>,
+    /// Whether they may acquire one.
+    pub(super) permitted: bool,
 }
 
 /// The first's name is the one that a stranger's certificate claims.
 pub(super) const PEOPLE: [Person; 6] = [
-    Person { user: "tanaka", role: Role::User, certificate: Some(("user", Fate::Good)) },
-    Person { user: "suzuki", role: Role::Administrator, certificate: Some(("administrator", Fate::Good)) },
-    Person { user: "sato", role: Role::User, certificate: Some(("expired", Fate::Expired)) },
-    Person { user: "takahashi", role: Role::User, certificate: Some(("revoked", Fate::Revoked)) },
-    Person { user: "ito", role: Role::User, certificate: None },
-    Person { user: "watanabe", role: Role::User, certificate: None },
+    Person { user: "tanaka", role: Role::User, certificate: Some(("user", Fate::Good)), permitted: false },
+    Person {
+        user: "suzuki",
+        role: Role::Administrator,
+        certificate: Some(("administrator", Fate::Good)),
+        permitted: false,
+    },
+    Person {
+        user: "sato",
+        role: Role::User,
+        certificate: Some(("expired", Fate::Expired)),
+        permitted: false,
+    },
+    Person {
+        user: "takahashi",
+        role: Role::User,
+        certificate: Some(("revoked", Fate::Revoked)),
+        permitted: false,
+    },
+    Person { user: "ito", role: Role::User, certificate: None, permitted: true },
+    Person { user: "watanabe", role: Role::User, certificate: None, permitted: false },
 ];
 
 /// One line of `people.json`.
@@ -115,6 +133,9 @@ pub(super) fn enrol(dir: &Path, document: &Document, clock: &Clock) -> Result<()
                         .map_err(|problem| Failure::new(DATA, problem))?;
                 settle(stores.directory.add_credential(&credential, clock.now()).await)?;
             }
+            if person.permitted {
+                permit(document, &stores, person.user, clock).await?;
+            }
         }
         Ok(())
     })
@@ -141,6 +162,20 @@ async fn add(stores: &Stores, entry: &Entry, clock: &Clock) -> Result<(), Failur
     let hash = pins.hash(&pin).await.map_err(|_| Failure::new(UNAVAILABLE, "a PIN can't be hashed"))?;
     // Not a temporary one: the demo's people have used theirs for years.
     stores.directory.set_pin(&identity, &hash, None, clock.now()).await.map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+/// Permits a certificate to somebody who never had one.
+async fn permit(document: &Document, stores: &Stores, user: &str, clock: &Clock) -> Result<(), Failure> {
+    let user = UserId::new(user).map_err(|error| Failure::new(SOFTWARE, error.to_string()))?;
+    let (identity, now) = (Identity { contract: contract()?, user }, clock.now());
+    let directory = &stores.directory;
+    let had = directory.credential_history(&identity, now).await.map_err(|error| failed(&error))?;
+    if had.is_empty() {
+        let lasts = SignedDuration::try_from(document.config.acquisition.permit.get());
+        let until = now.checked_add(lasts.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
+        directory.permit(&identity, "staff:demo", until, now).await.map_err(|error| failed(&error))?;
+    }
     Ok(())
 }
 

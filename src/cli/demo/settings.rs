@@ -14,6 +14,8 @@ pub(super) struct Settings {
     /// Where the sample application listens, its real port.
     pub(super) backend: SocketAddr,
     pub(super) workers: Option<NonZeroUsize>,
+    /// Folder with the helper program, if it was built.
+    pub(super) helpers: Option<PathBuf>,
 }
 
 impl Settings {
@@ -28,6 +30,9 @@ impl Settings {
         let Self { listen, ops, backend, .. } = self;
         let backend = reachable(*backend);
         let workers = self.workers.map_or_else(|| "auto".to_owned(), |count| count.to_string());
+        let helpers = self.helpers.as_ref().map_or_else(String::new, |folder| {
+            format!("\n  helpers: '{}'", folder.display().to_string().replace('\'', "''"))
+        });
         format!(
             r#"# What `sekisho demo` runs. It is written anew at every start: copy it before you change it.
 # `sekisho check --config FILE` finds mistakes, `sekisho serve --config FILE` runs the gate alone.
@@ -53,9 +58,23 @@ hosts:
 
 # Whose client certificates are believed, how contract and user are read from them, and which are revoked.
 trust:
-  authorities: ca.pem
+  authorities: [ca.pem, issuer/ca.pem]      # G1 issued those in `clients`, G2 is what the gate issues under
+  registration: required                    # only certificates that the directory knows as live
   common_name: '(?<contract>[0-9]{{14}}) (?<user>[0-9A-Za-z]{{1,30}})'
-  crl: {{ sources: [ca.crl] }}
+  crl: {{ sources: [ca.crl, issuer/ca.crl] }}
+
+# What signs certificates. A bank has the key encrypted, or in an HSM (`pkcs11`). The revocation list is published at
+# /sekisho/crl and in a file.
+issuer:
+  certificate: issuer/ca.pem
+  key: issuer/ca.key
+  validity: 365d
+  crl: {{ url: "https://{OPEN_HOST}/sekisho/crl", file: issuer/ca.crl }}
+
+# Getting a certificate: ito is permitted to. `sekisho credential permit` permits others, administrators do it in the browser.
+acquisition:
+  permit: 80d
+  renew_from: 30d{helpers}
 
 # Signing in: by certificate, or by contract ID, user ID and PIN for those who have none. `people.json` has everybody's.
 sign_in:
@@ -138,8 +157,10 @@ mod tests {
             ops: "127.0.0.1:0".parse().unwrap(),
             backend: "0.0.0.0:18080".parse().unwrap(),
             workers: NonZeroUsize::new(3),
+            helpers: Some("it's here".into()),
         };
         let config: Config = serde_saphyr::from_str(&settings.yaml()).unwrap();
+        assert_eq!(config.acquisition.helpers.as_deref(), Some(Path::new("it's here")));
         assert_eq!(config.workers, Workers::Count(NonZeroUsize::new(3).unwrap()));
         assert_eq!(config.listeners[0].bind, settings.listen);
         assert_eq!(config.ops.bind, settings.ops);
