@@ -12,6 +12,7 @@ mod sign_in_certificate;
 mod sign_in_faults;
 mod sign_in_topologies;
 mod sign_in_attacks;
+mod acquisition;
 mod canary;
 mod client_certificate;
 mod possession;

@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn without_a_number_there_is_one_worker_per_core() {
         let any = "127.0.0.1:1".parse().unwrap();
-        let settings = Settings { listen: any, ops: any, backend: any, workers: None };
+        let settings = Settings { listen: any, ops: any, backend: any, workers: None, helpers: None };
         let config: Config = serde_saphyr::from_str(&settings.yaml()).unwrap();
         assert_eq!(config.workers, Workers::Auto);
     }

@@ -49,6 +49,9 @@ pub struct Settings<'a> {
     pub clock: Clock,
     /// Whether there are people in the directory: those of `support::people`.
     pub people: bool,
+    /// Whether the gate issues certificates, under a CA of its own (G2), and of which certificates it demands that they
+    /// are registered: `optional` or `required`.
+    pub issuer: Option<&'a str>,
     /// The server certificate of every host; by default one with a P-256 key.
     pub server: Option<&'a Credential>,
 }
@@ -191,6 +194,12 @@ pub fn lay_out(endpoints: &[SocketAddr], ca: &Ca, settings: &Settings<'_>) -> Te
     write("ca.pem", &ca.pem());
     write("ca.crl", &ca.crl(settings.revoked));
     write("sekisho.yaml", &yaml(endpoints, settings));
+    if settings.issuer.is_some() {
+        let issuer = Ca::new("Mihon Bank CA-G2");
+        write("issuer.pem", &issuer.pem());
+        write("issuer.crl", &issuer.crl(&[]));
+        super::write_secret(&folder.path().join("issuer.key"), issuer.key_pem().as_bytes());
+    }
     super::write_secret(&folder.path().join("password"), super::postgres::PASSWORD.as_bytes());
     if settings.people {
         super::people::enrol(folder.path(), &settings.clock);
@@ -232,14 +241,32 @@ hosts:
   {WWW}: {{ {tls}, client_certificate: none }}
   {OPTIONAL}: {{ {tls}, client_certificate: optional }}
   {STRICT}: {{ {tls}, client_certificate: required, rejection: handshake }}
-trust: {{ authorities: ca.pem, crl: {{ sources: [ca.crl] }} }}
+{}
 routes:
 {routes}
 upstreams: {{ banking: {{ endpoints: [{}], {} }} }}
 {}
 ",
+        trust_yaml(settings),
         endpoints.join(", "),
         settings.upstream,
         settings.yaml
+    )
+}
+
+fn trust_yaml(settings: &Settings<'_>) -> String {
+    let Some(registration) = settings.issuer else {
+        return "trust: { authorities: ca.pem, crl: { sources: [ca.crl] } }".to_owned();
+    };
+    format!(
+        "trust:
+  authorities: [ca.pem, issuer.pem]
+  registration: {registration}
+  crl: {{ sources: [ca.crl, issuer.crl] }}
+issuer:
+  certificate: issuer.pem
+  key: issuer.key
+  unit: Mihon Bank CA-G2
+  crl: {{ url: 'https://{WWW}/sekisho/crl', file: issuer.crl }}"
     )
 }

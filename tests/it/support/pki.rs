@@ -45,6 +45,11 @@ impl Ca {
         Self { issuer: CertifiedIssuer::self_signed(Self::params(name), key).unwrap() }
     }
 
+    /// The CA's key.
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     fn params(name: &str) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
