@@ -27,7 +27,7 @@ use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
 
-pub use issuer::{issuer, revocation_lists};
+pub use issuer::{issuer, revocation_lists, write_list};
 pub use plan::{Plan, plan};
 pub use stores::{OpenError, StaffStores, Stores, credential};
 

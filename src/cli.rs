@@ -34,6 +34,7 @@ enum Command {
     Contract(staff::contract::Arguments),
     User(staff::user::Arguments),
     Credential(staff::credential::Arguments),
+    Issuer(staff::issuer::Arguments),
     Import(staff::import::Arguments),
     Demo(demo::Arguments),
 }
@@ -50,6 +51,7 @@ pub fn run() -> ExitCode {
             Command::Contract(arguments) => staff::contract::run(&arguments, &Clock::System),
             Command::User(arguments) => staff::user::run(&arguments, &Clock::System),
             Command::Credential(arguments) => staff::credential::run(&arguments, &Clock::System),
+            Command::Issuer(arguments) => staff::issuer::run(&arguments, &Clock::System),
             Command::Import(arguments) => staff::import::run(&arguments, &Clock::System),
             Command::Demo(arguments) => demo::run(&arguments, &Clock::System),
         },

@@ -3,6 +3,7 @@
 mod acquisition;
 mod administration;
 mod pins;
+mod reconcile;
 mod revocation_list;
 mod sign_in;
 
@@ -15,6 +16,7 @@ pub use pins::{
     Peppers, PinSettings, PinTrouble, Pins, Verified, new_pepper_line, random_pin, read_deny_list,
     read_peppers,
 };
+pub use reconcile::{AuditTrail, Discrepancy, Finding};
 pub use revocation_list::{ListSettings, RevocationLists};
 pub use sign_in::{
     CertificateOutcome, Current, NewSession, Observer, PinChange, PinOutcome, SignIn, SignInSettings,

@@ -1,7 +1,7 @@
 //! The issuer, and its revocation list: published, written to a file, handed to the portal, and believed by this
 //! gateway itself where the configuration says so.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +77,11 @@ pub fn revocation_lists(config: &Config, directory: &Directory, issuer: &Arc<Iss
     })
 }
 
+/// Writes a list to its file, whole or not at all.
+pub fn write_list(file: &Path, der: &[u8]) -> Result<(), String> {
+    files::write_public(file, der).map_err(|error| error.to_string())
+}
+
 /// Where the newest list goes.
 pub(super) struct Outlets {
     /// The file, if there is to be one.
@@ -147,7 +152,7 @@ impl Outlets {
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
         self.metrics.revocation_list_next_update.set(next_update.as_second() as f64);
         if let Some(file) = &self.file {
-            files::write_public(file, der).map_err(|error| error.to_string())?;
+            write_list(file, der)?;
         }
         self.believer.as_ref().map_or(Ok(()), |believer| believer.believe(&self.metrics, now))
     }

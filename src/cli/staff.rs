@@ -4,6 +4,7 @@
 pub mod contract;
 pub mod credential;
 pub mod import;
+pub mod issuer;
 mod pins;
 mod table;
 pub mod user;

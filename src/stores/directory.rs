@@ -162,7 +162,9 @@ pub struct CredentialRecord {
     pub retired_at: Option<Timestamp>,
     /// When and why it was revoked.
     pub revoked: Option<(Timestamp, RevocationCause)>,
-    /// SHA-256 of the browser's secret that it was fetched with, if it was fetched as a file.
+    /// Of a renewal: the fingerprint of the one that it renews.
+    pub renews: Option<String>,
+    /// What ties it to the browser that fetched it, if it was fetched as a file.
     #[serde(skip)]
     pub browser: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Directory, PublishedList, RevokedCredential};
+use super::{CredentialRecord, Directory, PublishedList, RevokedCredential};
 use crate::stores::Unavailable;
 
 impl Directory {
@@ -20,6 +20,16 @@ impl Directory {
         issuer: &str,
         now: Timestamp,
     ) -> Result<(i64, Vec<RevokedCredential>), Unavailable> {
+        let _ = (issuer, now);
+        Err(Unavailable::new("directory", "not built yet"))
+    }
+
+    /// Every credential that an issuer signed.
+    pub async fn issued_by(
+        &self,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<Vec<CredentialRecord>, Unavailable> {
         let _ = (issuer, now);
         Err(Unavailable::new("directory", "not built yet"))
     }
