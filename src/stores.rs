@@ -18,7 +18,7 @@ pub use directory::{
     Notice, NoticeCounts, NoticeQuery, NoticeState, Page, Permit, PermitOutcome, PublishedList,
     RevokeOutcome, RevokedCredential, Right, Suspension, User,
 };
-pub use registry::{Registered, Registry};
+pub use registry::{Registered, RegisteredCredential, Registry};
 pub use state::{
     AttemptKey, FoundSession, OpenedSession, Reservation, SessionLimits, SessionRecord, State, StateSettings,
     Throttled,

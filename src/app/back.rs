@@ -56,7 +56,8 @@ impl Back {
                 OpenError::Unavailable(unavailable) => StartError::Store(unavailable),
             })?;
             let lockout = config.sign_in.as_ref().map(|sign_in| sign_in.lockout).unwrap_or_default();
-            let known = Arc::new(Registry::new(lockout.stops_certificates));
+            let registration = config.trust.as_ref().map(|trust| trust.registration).unwrap_or_default();
+            let known = Arc::new(Registry::new(lockout.stops_certificates, registration));
             // Before it was filled once, a suspended user would pass.
             stores.directory.refresh(&known, clock.now()).await.map_err(StartError::Store)?;
             directory = Some(stores.directory.clone());

@@ -13,7 +13,7 @@ use crate::config::ClientCertificate;
 use crate::domain::{AuthMethod, Identity, Reason, Refusal, Role, Standing, Visitor};
 use crate::ops::escape_into;
 use crate::pki::Judgement;
-use crate::stores::Registered;
+use crate::stores::{Registered, RegisteredCredential};
 
 /// A connection whose handshake is through.
 pub(super) struct Connection {
@@ -186,8 +186,9 @@ fn judge(
     })
 }
 
-/// What the registry adds to a judgement: the user's role, or that they are suspended. What the judgement adds to the
-/// directory: that this user holds a certificate, so that no PIN alone lets them in any more (T40).
+/// What the registry adds to a judgement: the user's role, or that they are suspended, or that the certificate is none of
+/// the directory's live ones. What the judgement adds to the directory: that this user holds a certificate, so that no
+/// PIN alone lets them in any more (T40), and uses it, so that the one before retires.
 fn register(
     worker: &Worker,
     judgement: Arc<Judgement>,
@@ -197,17 +198,21 @@ fn register(
     let (Standing::Good(identity), Some(registry)) = (&judgement.standing, &worker.registry) else {
         return (judgement, None);
     };
-    let refusal = match registry.find(identity, false) {
-        Registered::Known(role) => {
-            if !registry.has_live_credential(identity, now) {
+    let fingerprint = judgement.leaf.as_ref().map(|leaf| leaf.fingerprint).unwrap_or_default();
+    let refusal = match (registry.find(identity, false), registry.objection(&fingerprint)) {
+        (Registered::Stale, _) => {
+            Refusal::new(Reason::RevocationUnknown, "the directory hasn't answered for too long")
+        }
+        (_, Some(objection)) => objection,
+        (Registered::Known(role), None) => {
+            if registry.credential(&fingerprint) != (RegisteredCredential::Live { is_used: true }) {
                 worker.backstage.seen(der(chain));
             }
             return (judgement, Some(role));
         }
-        Registered::Unknown => return (judgement, None),
-        Registered::Suspended => Refusal::new(Reason::Suspended, "the user or the contract is suspended"),
-        Registered::Stale => {
-            Refusal::new(Reason::RevocationUnknown, "the directory hasn't answered for too long")
+        (Registered::Unknown, None) => return (judgement, None),
+        (Registered::Suspended, None) => {
+            Refusal::new(Reason::Suspended, "the user or the contract is suspended")
         }
     };
     let refused = Judgement {

@@ -278,6 +278,11 @@ impl Acquisition {
         self.settings.sign_in.write_down(decision, visitor).await
     }
 
+    /// Has this gateway know at once: the holder comes next. The others hear of it as of any change.
+    async fn refresh(&self) -> Result<(), Unavailable> {
+        self.directory().refresh(&self.settings.sign_in.settings.registry, self.now()).await
+    }
+
     fn details(&self, identity: &Identity, record: &CredentialRecord) -> CredentialDetails {
         CredentialDetails {
             organization: self.settings.issuer.organization().to_owned(),

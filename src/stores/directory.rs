@@ -311,6 +311,9 @@ pub struct Notice {
     pub state: NoticeState,
     /// How often the mail server was tried.
     pub attempts: u32,
+    /// Until when a gateway has claimed it.
+    #[serde(skip)]
+    pub claimed_until: Option<Timestamp>,
     /// When it is due next, if it is.
     pub due_at: Option<Timestamp>,
     /// When it was sent.

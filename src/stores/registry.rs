@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{ContractId, Identity, Role, SuspensionCause};
+use crate::config::Registration;
+use crate::domain::{ContractId, CredentialState, Identity, Reason, Refusal, Role, SuspensionCause};
 
 /// What the registry says of an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Registered {
 pub struct Registry {
     /// Whether wrong PINs that were typed without the certificate stop its holder too.
     stops_certificates: bool,
+    /// Whether a certificate must be registered.
+    requires_registration: bool,
     /// The number of the last change in the picture, readable without waiting for anybody.
     change: AtomicI64,
     /// Whether the picture is too old to be believed.
@@ -38,6 +41,44 @@ struct Picture {
     as_of: Option<Timestamp>,
     users: HashMap<Identity, Entry>,
     suspended_contracts: HashSet<ContractId>,
+    credentials: HashMap<[u8; 32], CredentialEntry>,
+}
+
+/// One credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CredentialEntry {
+    pub(super) stage: Stage,
+    /// notAfter, in seconds since 1970.
+    pub(super) until: i64,
+}
+
+/// How far a credential has come, its end aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Issued,
+    /// Its holder has it, and has not used it yet.
+    Unused,
+    Used,
+    Retired,
+    Revoked,
+}
+
+/// What the registry says of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegisteredCredential {
+    /// The directory has none of this fingerprint.
+    Unknown,
+    /// It was signed, and nobody has proven to have it.
+    Issued,
+    /// It is its holder's.
+    Live {
+        /// Whether it was used before.
+        is_used: bool,
+    },
+    /// A newer one took its place.
+    Retired,
+    /// It was revoked.
+    Revoked,
 }
 
 /// One user.
@@ -59,13 +100,16 @@ pub(super) struct Changes {
     pub(super) users: Vec<(Identity, Entry)>,
     /// Contracts with whether they are suspended.
     pub(super) contracts: Vec<(ContractId, bool)>,
+    /// Credentials by fingerprint.
+    pub(super) credentials: Vec<([u8; 32], CredentialEntry)>,
 }
 
 impl Registry {
     /// An empty registry, which knows nobody.
-    pub fn new(stops_certificates: bool) -> Self {
+    pub fn new(stops_certificates: bool, registration: Registration) -> Self {
         Self {
             stops_certificates,
+            requires_registration: registration == Registration::Required,
             change: AtomicI64::new(0),
             is_stale: AtomicBool::new(false),
             picture: RwLock::default(),
@@ -94,6 +138,51 @@ impl Registry {
         } else {
             Registered::Known(entry.role)
         }
+    }
+
+    /// What is known of the certificate with this SHA-256. Its end is the judge's business.
+    pub fn credential(&self, fingerprint: &[u8; 32]) -> RegisteredCredential {
+        let picture = self.picture.read().unwrap_or_else(PoisonError::into_inner);
+        match picture.credentials.get(fingerprint).map(|entry| entry.stage) {
+            None => RegisteredCredential::Unknown,
+            Some(Stage::Issued) => RegisteredCredential::Issued,
+            Some(Stage::Unused) => RegisteredCredential::Live { is_used: false },
+            Some(Stage::Used) => RegisteredCredential::Live { is_used: true },
+            Some(Stage::Retired) => RegisteredCredential::Retired,
+            Some(Stage::Revoked) => RegisteredCredential::Revoked,
+        }
+    }
+
+    /// What speaks against a certificate that the judge finds good.
+    pub fn objection(&self, fingerprint: &[u8; 32]) -> Option<Refusal> {
+        let (reason, detail) = match self.credential(fingerprint) {
+            RegisteredCredential::Live { .. } => return None,
+            RegisteredCredential::Unknown if !self.requires_registration => return None,
+            RegisteredCredential::Unknown => (Reason::Unregistered, "the directory has no such credential"),
+            RegisteredCredential::Issued => (Reason::Unregistered, "its acquisition was not completed"),
+            RegisteredCredential::Retired => (Reason::Retired, "a newer credential took its place"),
+            RegisteredCredential::Revoked => (Reason::Revoked, "the directory has it as revoked"),
+        };
+        Some(Refusal::new(reason, detail))
+    }
+
+    /// How many credentials there are in which state.
+    pub fn count_credentials(&self, now: Timestamp) -> Vec<(CredentialState, u64)> {
+        let mut counts = vec![0; CredentialState::ALL.len()];
+        let picture = self.picture.read().unwrap_or_else(PoisonError::into_inner);
+        for entry in picture.credentials.values() {
+            let state = entry.state(now.as_second());
+            let index = CredentialState::ALL.iter().position(|other| *other == state).unwrap_or_default();
+            counts[index] += 1;
+        }
+        CredentialState::ALL.iter().copied().zip(counts).collect()
+    }
+
+    /// How long each live credential has to go, in seconds.
+    pub fn times_to_expiry(&self, now: Timestamp) -> Vec<i64> {
+        let (now, picture) = (now.as_second(), self.picture.read().unwrap_or_else(PoisonError::into_inner));
+        let live = picture.credentials.values().filter(|entry| entry.state(now) == CredentialState::Live);
+        live.map(|entry| entry.until - now).collect()
     }
 
     /// Whether the user holds a credential that is live at `now`.
@@ -136,6 +225,7 @@ impl Registry {
         }
         picture.as_of = Some(now);
         picture.users.extend(changes.users);
+        picture.credentials.extend(changes.credentials);
         for (contract, is_suspended) in changes.contracts {
             if is_suspended {
                 picture.suspended_contracts.insert(contract);
@@ -145,5 +235,17 @@ impl Registry {
         }
         // While the picture is still held: whoever sees the number finds the change.
         self.change.store(changes.change, Ordering::Release);
+    }
+}
+
+impl CredentialEntry {
+    const fn state(self, now: i64) -> CredentialState {
+        match self.stage {
+            Stage::Revoked => CredentialState::Revoked,
+            Stage::Retired => CredentialState::Retired,
+            _ if self.until < now => CredentialState::Expired,
+            Stage::Issued => CredentialState::Issued,
+            Stage::Unused | Stage::Used => CredentialState::Live,
+        }
     }
 }

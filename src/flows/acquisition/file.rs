@@ -29,6 +29,7 @@ impl Acquisition {
         Ok(match self.register(&identity, &signed, right, Some(mark), asker.visitor).await? {
             IssueOutcome::Issued => {
                 self.write_down("credential_acquired", &identity, &signed.serial, asker.visitor).await?;
+                self.refresh().await?;
                 FileOutcome::File(file)
             }
             IssueOutcome::NoRight => FileOutcome::Not(self.standpoint(asker).await?),

@@ -137,6 +137,7 @@ impl Acquisition {
             return Ok(ProofOutcome::Refused);
         };
         if is_news {
+            self.refresh().await?;
             self.write_down("credential_acquired", &identity, &record.credential.serial, visitor).await?;
         }
         Ok(ProofOutcome::Proven(self.details(&identity, record)))

@@ -60,6 +60,8 @@ impl Administration {
         }
         self.write_down(change.kind(), &administrator, &identity, "", visitor).await?;
         let done = self.carry_out(&administrator, &identity, change).await?;
+        let settings = &self.settings.sign_in.settings;
+        settings.directory.refresh(&settings.registry, self.now()).await?;
         if !matches!(done, Administered::Done(_)) {
             let why = done.code();
             self.write_down("not_done", &administrator, &identity, why, visitor).await?;

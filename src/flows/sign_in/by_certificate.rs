@@ -10,7 +10,7 @@ use super::sessions::Opening;
 use super::{CertificateOutcome, Decision, SignIn};
 use crate::domain::{AuthMethod, Identity, Pin, Purpose, Standing, SuspensionCause, Visitor};
 use crate::pki::Leaf;
-use crate::stores::{AddError, Candidate, Credential, Unavailable};
+use crate::stores::{AddError, Candidate, Credential, RegisteredCredential, Unavailable};
 
 impl SignIn {
     /// Signs in by the connection's certificate, with the PIN if one is typed.
@@ -108,7 +108,11 @@ impl SignIn {
             chain.iter().map(|certificate| CertificateDer::from(certificate.as_slice())).collect();
         let judgement = self.settings.judge.as_ref()?.judge(&chain, now);
         match (&judgement.standing, &judgement.leaf) {
-            (Standing::Good(identity), Some(leaf)) => Some((identity.clone(), leaf.clone())),
+            (Standing::Good(identity), Some(leaf))
+                if self.settings.registry.objection(&leaf.fingerprint).is_none() =>
+            {
+                Some((identity.clone(), leaf.clone()))
+            }
             _ => None,
         }
     }
@@ -121,7 +125,16 @@ impl SignIn {
             })
     }
 
+    /// Registers a certificate that was shown for the first time, and its use.
     async fn register(&self, identity: &Identity, leaf: &Leaf, now: Timestamp) -> Result<(), Unavailable> {
+        match self.settings.registry.credential(&leaf.fingerprint) {
+            RegisteredCredential::Unknown => {}
+            RegisteredCredential::Live { is_used: false } => {
+                let fingerprint = leaf.fingerprint_hex();
+                return self.settings.directory.first_use(&fingerprint, now).await.map(drop);
+            }
+            _ => return Ok(()),
+        }
         let credential = Credential {
             identity: identity.clone(),
             fingerprint: leaf.fingerprint_hex(),

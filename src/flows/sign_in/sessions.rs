@@ -190,7 +190,11 @@ impl SignIn {
             .map(|text| BASE64_STANDARD.decode(text).ok().map(CertificateDer::from))
             .collect();
         let (Some(chain), Some(judge)) = (decoded, &self.settings.judge) else { return false };
-        matches!(&judge.judge(&chain, now).standing, Standing::Good(identity) if *identity == record.identity)
+        let judgement = judge.judge(&chain, now);
+        let objection =
+            judgement.leaf.as_ref().map(|leaf| self.settings.registry.objection(&leaf.fingerprint));
+        matches!(&judgement.standing, Standing::Good(identity) if *identity == record.identity)
+            && objection == Some(None)
     }
 
     /// Makes a code, good once and for a minute, with which the browser that knows `nonce` takes over the session of

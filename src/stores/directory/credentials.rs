@@ -2,22 +2,24 @@
 
 use jiff::Timestamp;
 
+use super::permits::touch_user;
 use super::values::time;
 use super::{AddError, Credential, Directory};
 use crate::domain::Identity;
 use crate::stores::Unavailable;
 
 impl Directory {
-    /// Registers a credential as live, and has the registry know: it ends what the PIN alone has opened. One that is registered already stays as it is (`Exists`).
+    /// Registers a certificate that the bank's CA issued without us as live and in use, and has the registry know: it
+    /// ends what the PIN alone has opened. One that is registered already stays as it is (`Exists`).
     pub async fn add_credential(&self, credential: &Credential, now: Timestamp) -> Result<(), AddError> {
         let (contract, user) = (credential.identity.contract.as_str(), credential.identity.user.as_str());
         self.0
             .bounded(async {
-                let mut lease = self.0.write().await?;
+                let (mut lease, change) = self.0.change().await?;
                 let done = sqlx::query(
-                    "INSERT INTO credentials \
-                     (fingerprint, contract_id, user_id, serial, not_before, not_after, registered_at) \
-                     SELECT $3, u.contract_id, u.user_id, $4, $5, $6, $7 FROM users u \
+                    "INSERT INTO credentials (fingerprint, contract_id, user_id, serial, not_before, not_after, \
+                     registered_at, acquired_at, used_at, change) \
+                     SELECT $3, u.contract_id, u.user_id, $4, $5, $6, $7, $7, $7, $8 FROM users u \
                      WHERE u.contract_id = $1 AND u.user_id = $2 ON CONFLICT DO NOTHING",
                 )
                 .bind(contract)
@@ -27,16 +29,11 @@ impl Directory {
                 .bind(credential.not_before.as_second())
                 .bind(credential.not_after.as_second())
                 .bind(now.as_second())
+                .bind(change)
                 .execute(&mut *lease)
                 .await?;
                 if done.rows_affected() == 1 {
-                    let change = lease.next_change().await?;
-                    sqlx::query("UPDATE users SET change = $3 WHERE contract_id = $1 AND user_id = $2")
-                        .bind(contract)
-                        .bind(user)
-                        .bind(change)
-                        .execute(&mut *lease)
-                        .await?;
+                    touch_user(&mut lease, &credential.identity, change).await?;
                     lease.commit().await?;
                     return Ok(());
                 }
@@ -69,7 +66,8 @@ impl Directory {
                 let mut lease = self.0.lease().await?;
                 let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
                     "SELECT fingerprint, serial, not_before, not_after FROM credentials \
-                     WHERE contract_id = $1 AND user_id = $2 AND revoked_at IS NULL AND not_after >= $3 \
+                     WHERE contract_id = $1 AND user_id = $2 AND acquired_at IS NOT NULL AND revoked_at IS NULL \
+                     AND retired_at IS NULL AND not_after >= $3 \
                      ORDER BY not_after DESC, not_before DESC",
                 )
                 .bind(identity.contract.as_str())

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 
 use super::Directory;
 use super::lease::{Lease, within};
-use super::values::{cause, contract_id, identity, optional_time, role};
+use super::values::{cause, contract_id, identity, impossible, optional_time, role};
 use crate::stores::Unavailable;
-use crate::stores::registry::{Changes, Entry, Registry};
+use crate::stores::registry::{Changes, CredentialEntry, Entry, Registry, Stage};
 
 /// How many operations' time reading the picture may take: at first, or after an import, that is everybody.
 const READING_PATIENCE: u32 = 12;
@@ -23,6 +24,43 @@ struct Row {
     role: String,
     credential_until: Option<i64>,
     cause: Option<String>,
+}
+
+/// A credential, as far as the data path has to know of it.
+#[derive(sqlx::FromRow)]
+struct CredentialRow {
+    fingerprint: String,
+    not_after: i64,
+    acquired_at: Option<i64>,
+    used_at: Option<i64>,
+    retired_at: Option<i64>,
+    revoked_at: Option<i64>,
+}
+
+impl CredentialRow {
+    fn entry(self) -> Result<([u8; 32], CredentialEntry), Unavailable> {
+        let fingerprint = fingerprint(&self.fingerprint).ok_or_else(|| impossible("fingerprint"))?;
+        let stage = match (self.revoked_at, self.retired_at, self.acquired_at) {
+            (Some(_), ..) => Stage::Revoked,
+            (None, Some(_), _) => Stage::Retired,
+            (None, None, None) => Stage::Issued,
+            (None, None, Some(_)) if self.used_at.is_none() => Stage::Unused,
+            (None, None, Some(_)) => Stage::Used,
+        };
+        Ok((fingerprint, CredentialEntry { stage, until: self.not_after }))
+    }
+}
+
+/// 32 bytes from 64 hexadecimal digits.
+fn fingerprint(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 impl Directory {
@@ -60,13 +98,26 @@ impl Directory {
         let users: Vec<Row> = sqlx::query_as(
             "SELECT u.contract_id, u.user_id, u.role, \
              (SELECT MAX(k.not_after) FROM credentials k WHERE k.contract_id = u.contract_id \
-              AND k.user_id = u.user_id AND k.revoked_at IS NULL) AS credential_until, s.cause FROM users u \
+              AND k.user_id = u.user_id AND k.acquired_at IS NOT NULL AND k.revoked_at IS NULL \
+              AND k.retired_at IS NULL) AS credential_until, s.cause FROM users u \
              LEFT JOIN suspensions s ON s.contract_id = u.contract_id AND s.user_id = u.user_id \
              WHERE u.change > $1",
         )
         .bind(since)
         .fetch_all(&mut *lease)
         .await?;
+        let mut credentials = Vec::new();
+        {
+            let mut rows = sqlx::query_as::<_, CredentialRow>(
+                "SELECT fingerprint, not_after, acquired_at, used_at, retired_at, revoked_at FROM credentials \
+                 WHERE change > $1",
+            )
+            .bind(since)
+            .fetch(&mut *lease);
+            while let Some(row) = rows.try_next().await? {
+                credentials.push(row.entry()?);
+            }
+        }
         lease.commit().await?;
 
         let mut entries: HashMap<_, Entry> = HashMap::new();
@@ -85,7 +136,7 @@ impl Directory {
             .into_iter()
             .map(|(id, suspended_at)| Ok((contract_id(&id)?, suspended_at.is_some())))
             .collect::<Result<_, Unavailable>>()?;
-        Ok(Changes { is_whole, change: number, users: entries.into_iter().collect(), contracts })
+        Ok(Changes { is_whole, change: number, users: entries.into_iter().collect(), contracts, credentials })
     }
 
     /// Drops attempts that are forgotten anyway.

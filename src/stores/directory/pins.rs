@@ -28,7 +28,8 @@ struct Row {
 const CANDIDATE: &str = "SELECT u.role, u.language, u.pin_hash, u.pin_temporary_until, u.last_sign_in_at, \
      u.last_sign_in_method, c.suspended_at AS contract_suspended_at, \
      (SELECT COUNT(*) FROM credentials k WHERE k.contract_id = u.contract_id AND k.user_id = u.user_id \
-      AND k.revoked_at IS NULL AND k.not_after >= $3) AS live_credentials, s.cause, s.suspended_at \
+      AND k.acquired_at IS NOT NULL AND k.revoked_at IS NULL AND k.retired_at IS NULL \
+      AND k.not_after >= $3) AS live_credentials, s.cause, s.suspended_at \
      FROM users u JOIN contracts c ON c.id = u.contract_id \
      LEFT JOIN suspensions s ON s.contract_id = u.contract_id AND s.user_id = u.user_id \
      WHERE u.contract_id = $1 AND u.user_id = $2 ORDER BY s.suspended_at, s.cause";

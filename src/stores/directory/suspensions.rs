@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
+use super::notices::{About, tell_administrators};
 use super::values::suspension;
 use super::{Directory, Suspension, pins};
-use crate::domain::{Identity, SuspensionCause};
+use crate::domain::{Identity, NoticeKind, SuspensionCause};
 use crate::stores::Unavailable;
 
 impl Directory {
@@ -42,16 +43,8 @@ impl Directory {
                     .bind(change)
                     .execute(&mut *lease)
                     .await?;
-                sqlx::query(
-                    "INSERT INTO notices (number, kind, contract_id, user_id, created_at) \
-                     VALUES ($1, 'suspension', $2, $3, $4)",
-                )
-                .bind(change)
-                .bind(contract)
-                .bind(user)
-                .bind(now.as_second())
-                .execute(&mut *lease)
-                .await?;
+                let about = About::change(NoticeKind::Suspension, identity, change);
+                tell_administrators(&mut lease, &about, now).await?;
                 lease.commit().await?;
                 Ok(true)
             })

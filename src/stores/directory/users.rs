@@ -31,7 +31,7 @@ const SELECT: &str = "SELECT u.user_id, u.role, u.mail, u.language, \
      CAST(CASE WHEN u.pin_hash IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_pin, u.pin_temporary_until, \
      u.last_sign_in_at, u.last_sign_in_method, \
      (SELECT MAX(c.not_after) FROM credentials c WHERE c.contract_id = u.contract_id AND c.user_id = u.user_id \
-      AND c.revoked_at IS NULL AND c.not_after >= $3) AS credential_until, \
+      AND c.acquired_at IS NOT NULL AND c.revoked_at IS NULL AND c.retired_at IS NULL AND c.not_after >= $3) AS credential_until, \
      u.created_at, s.cause, s.suspended_at \
      FROM users u LEFT JOIN suspensions s ON s.contract_id = u.contract_id AND s.user_id = u.user_id \
      WHERE u.contract_id = $1 AND ($2 IS NULL OR u.user_id = $2) ORDER BY s.suspended_at, s.cause";

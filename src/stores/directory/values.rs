@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::{LastSignIn, Suspension};
-use crate::domain::{AuthMethod, ContractId, Identity, Language, Role, SuspensionCause, UserId};
+use crate::domain::{
+    AuthMethod, ContractId, Identity, Language, NoticeKind, RevocationCause, Role, SuspensionCause, UserId,
+};
 use crate::stores::Unavailable;
 
 pub(super) fn impossible(column: &str) -> Unavailable {
@@ -37,6 +39,16 @@ pub(super) fn language(code: &str) -> Result<Language, Unavailable> {
 
 pub(super) fn cause(code: &str) -> Result<SuspensionCause, Unavailable> {
     SuspensionCause::from_code(code).ok_or_else(|| impossible("cause of a suspension"))
+}
+
+/// The cause of a revocation; what was revoked before causes were kept was taken back.
+pub(super) fn revocation_cause(code: Option<&str>) -> Result<RevocationCause, Unavailable> {
+    let Some(code) = code else { return Ok(RevocationCause::Withdrawn) };
+    RevocationCause::from_code(code).ok_or_else(|| impossible("cause of a revocation"))
+}
+
+pub(super) fn notice_kind(code: &str) -> Result<NoticeKind, Unavailable> {
+    NoticeKind::from_code(code).ok_or_else(|| impossible("kind of a notice"))
 }
 
 pub(super) fn last_sign_in(at: Option<i64>, method: Option<&str>) -> Result<Option<LastSignIn>, Unavailable> {
