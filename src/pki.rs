@@ -25,6 +25,9 @@ mod refusal;
 mod judge;
 mod verifier;
 
+mod serial;
+mod profile;
+mod pkcs12;
 mod issuer;
 
 pub mod development;

@@ -168,7 +168,7 @@ fn judge(
 ) -> Arc<Verdict> {
     let registry = worker.registry_version();
     let (generation, judgement) = worker.judge(chain, now);
-    let (judgement, role) = register(worker, judgement, chain, now);
+    let (judgement, role) = register(worker, judgement, chain);
     worker.metrics.standings.with_label_values(&[&host.name, judgement.standing.code()]).inc();
     let identity = match &judgement.standing {
         Standing::Good(identity) => Some(identity),
@@ -193,7 +193,6 @@ fn register(
     worker: &Worker,
     judgement: Arc<Judgement>,
     chain: &[CertificateDer<'static>],
-    now: Timestamp,
 ) -> (Arc<Judgement>, Option<Role>) {
     let (Standing::Good(identity), Some(registry)) = (&judgement.standing, &worker.registry) else {
         return (judgement, None);

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 use webpki::anchor_from_trusted_cert;
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::certificate::{basic_constraints, parse};
 use super::signature::Signed;
@@ -54,6 +56,13 @@ impl Authority {
     /// The subject, for people.
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// Whether a revocation list (DER) bears its name and its signature.
+    pub(super) fn has_signed(&self, list: &[u8]) -> bool {
+        let named = CertificateRevocationList::from_der(list)
+            .is_ok_and(|(_, list)| der::only(list.issuer().as_raw(), der::SEQUENCE) == Some(&self.name[..]));
+        named && Signed::read(list).is_some_and(|signed| signed.is_by(&self.key))
     }
 
     /// From when until when it can vouch for anybody.

@@ -14,8 +14,6 @@ mod credential;
 mod error;
 pub(crate) mod files;
 mod index;
-mod profile;
-mod serial;
 mod words;
 
 use std::fs::File;
@@ -28,15 +26,20 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
+use super::profile::{self, ClientProfile};
+pub use super::serial::Serial;
 use crate::domain::Identity;
 
 pub use credential::{Credential, read_whole, stored_serial};
 pub use error::Error;
 pub use index::{Issued, Kind};
-pub use serial::Serial;
 pub use words::{AuthorityName, FileStem, Password};
 
 use index::Index;
+
+/// Where a client certificate says that its revocation list is. Nobody serves it there: the gate reads configured
+/// files only (a URL out of an unverified certificate would be a way to make it call anywhere).
+const CRL_URL: &str = "http://crl.mihonbank.example/ca.crl";
 
 /// Ten years, in days.
 const AUTHORITY_DAYS: u32 = 3652;
@@ -206,7 +209,15 @@ impl Authority {
     ) -> Result<Credential, Error> {
         let validity = self.validity(days, now)?;
         let serial = Serial::random()?;
-        let params = profile::client(&self.name, identity, validity, &serial)?;
+        let client = ClientProfile {
+            organization: self.name.organization(),
+            unit: self.name.generation(),
+            crl_url: CRL_URL,
+        };
+        let params = profile::client(&client, identity, validity, &serial).ok_or_else(|| {
+            let contract = &identity.contract;
+            Error::Invalid(format!("the contract in a certificate has 14 digits, which `{contract}` has not"))
+        })?;
         self.issue(&params, KeyKind::EcdsaP256, Issued::new(serial, Kind::Client, name, &params, validity))
     }
 

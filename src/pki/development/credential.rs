@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, Pkcs12ImportPolicy, PrivateKey, PrivateKeyChain};
+use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 use rcgen::{KeyPair, PublicKeyData};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use sha2::{Digest, Sha256};
 
+use super::super::pkcs12;
 use super::{Error, FileStem, Issued, Password, Serial, files};
 
 /// A certificate that was just issued, with the only copy of its key.
@@ -41,20 +41,9 @@ impl Credential {
     /// Key, certificate and CA as a PKCS#12 file: PBES2 with AES-256-CBC, HMAC-SHA-256. Windows 10 1709 and later,
     /// macOS, OpenSSL, NSS and Java read it.
     pub fn pkcs12(&self, password: &Password) -> Result<Vec<u8>, Error> {
-        let failed = |error: p12_keystore::error::Error| Error::Crypto(format!("PKCS#12: {error}"));
-        let leaf = self.certificate();
-        let key = PrivateKey::from_der(self.key.serialized_der()).map_err(failed)?;
-        let chain = [leaf, &self.authority]
-            .into_iter()
-            .map(|certificate| Certificate::from_der(certificate))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed)?;
-        // Any bytes that say which certificate is the key's; readers show them as a fingerprint of 20 octets.
-        let id = Sha256::digest(leaf)[..20].to_vec();
-        let mut store = KeyStore::new();
-        let entry = KeyStoreEntry::PrivateKeyChain(PrivateKeyChain::new(id, key, chain));
-        store.add_entry(&self.issued.subject, entry);
-        store.writer(password.reveal()).write().map_err(failed)
+        let chain = [self.certificate().as_ref(), self.authority.as_ref()];
+        pkcs12::pack(self.key.serialized_der(), &chain, &self.issued.subject, password.reveal(), false)
+            .map_err(Error::Crypto)
     }
 
     /// Writes `NAME.key` and `NAME.pem` (the certificate alone: its CA is what the other side trusts), and with a

@@ -71,3 +71,9 @@ impl From<rcgen::Error> for Error {
         Self::Crypto(error.to_string())
     }
 }
+
+impl From<getrandom::Error> for Error {
+    fn from(error: getrandom::Error) -> Self {
+        Self::Crypto(format!("no randomness from the system: {error}"))
+    }
+}

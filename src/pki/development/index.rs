@@ -7,7 +7,7 @@ use rcgen::{CertificateParams, DnType, DnValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::profile::Validity;
+use super::super::profile::Validity;
 use super::{Error, FileStem, Revocation, Serial, files};
 
 /// Whose certificate it is.

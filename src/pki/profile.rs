@@ -1,4 +1,5 @@
-//! What the certificates hold: the CA's, a server's, a client's. Nothing here touches a file.
+//! What certificates hold that are signed here: a client's of the issuer, and those of the development CA. Nothing here
+//! touches a file.
 
 use std::time::Duration;
 
@@ -10,12 +11,9 @@ use rcgen::{
 };
 use x509_parser::certificate::X509Certificate;
 
-use super::{AuthorityName, Error, KeyKind, Serial};
+use super::development::{AuthorityName, Error, KeyKind};
+use super::serial::Serial;
 use crate::domain::Identity;
-
-/// Where a client certificate says that its revocation list is. Nobody serves it there: the gate reads configured
-/// files only (a URL out of an unverified certificate would be a way to make it call anywhere).
-const CRL_URL: &str = "http://crl.mihonbank.example/ca.crl";
 
 /// From when to when a certificate is valid, in whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,29 +76,38 @@ pub(super) fn server(
     Ok(params)
 }
 
-/// A client's certificate: `O=` the bank, `OU=` its CA, `CN=` contract, one space, user.
+/// What a client's certificate says besides its identity and its key.
+pub(super) struct ClientProfile<'a> {
+    /// `O=`
+    pub(super) organization: &'a str,
+    /// `OU=`
+    pub(super) unit: &'a str,
+    /// The CRL distribution point.
+    pub(super) crl_url: &'a str,
+}
+
+/// A client's certificate: `O=` the bank, `OU=` its CA, `CN=` contract, one space, user. `None` if the contract has not
+/// the 14 digits of a certificate's.
 pub(super) fn client(
-    issuer: &AuthorityName,
+    profile: &ClientProfile<'_>,
     identity: &Identity,
     validity: Validity,
     serial: &Serial,
-) -> Result<CertificateParams, Error> {
+) -> Option<CertificateParams> {
     let contract = identity.contract.as_str();
     if contract.len() != 14 || !contract.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Error::Invalid(format!(
-            "the contract in a certificate has 14 digits, which `{contract}` has not"
-        )));
+        return None;
     }
     let mut params = common(validity, serial);
-    params.distinguished_name.push(DnType::OrganizationName, issuer.organization());
-    params.distinguished_name.push(DnType::OrganizationalUnitName, issuer.generation());
+    params.distinguished_name.push(DnType::OrganizationName, profile.organization);
+    params.distinguished_name.push(DnType::OrganizationalUnitName, profile.unit);
     params.distinguished_name.push(DnType::CommonName, format!("{contract} {}", identity.user));
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
-    params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![CRL_URL.to_owned()] }];
-    Ok(params)
+    params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![profile.crl_url.to_owned()] }];
+    Some(params)
 }
 
 /// A new key.

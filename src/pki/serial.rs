@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
-
 /// The most octets that RFC 5280 gives a serial number.
 const MAX_LENGTH: usize = 20;
 
@@ -20,10 +18,9 @@ pub struct Serial {
 
 impl Serial {
     /// A new one: 20 octets, 158 bits of which are the system's randomness.
-    pub fn random() -> Result<Self, Error> {
+    pub fn random() -> Result<Self, getrandom::Error> {
         let mut octets = [0; MAX_LENGTH];
-        getrandom::fill(&mut octets)
-            .map_err(|error| Error::Crypto(format!("no randomness from the system: {error}")))?;
+        getrandom::fill(&mut octets)?;
         // The highest bit would make it negative; the next one keeps its length at 20 octets.
         octets[0] = octets[0] & 0x3f | 0x40;
         Ok(Self { octets, length: 20 })
