@@ -12,6 +12,8 @@ mod forms;
 mod headers;
 mod sign_in;
 mod certificate;
+mod acquisition;
+mod administration;
 mod home;
 mod pin;
 mod ends;

@@ -19,6 +19,8 @@ pub(super) const LANGUAGE: &str = "sekisho-lang";
 const YEAR: u32 = 365 * 86_400;
 /// How long choosing a certificate may take.
 const FLOW_SECONDS: u32 = 600;
+/// How long an acquisition may take.
+const ACQUISITION_SECONDS: u32 = 1800;
 
 /// The value of a cookie of a request. HTTP/2 may send several `Cookie` fields. They are read byte by byte: a neighbour's
 /// cookie that is no ASCII must not hide ours.
@@ -34,6 +36,11 @@ pub(super) fn read<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// Sets the session's cookie. It lasts as long as the browser runs: the session's own limits are the gateway's.
 pub(super) fn session(token: &str) -> Zeroizing<String> {
     Zeroizing::new(format!("{SESSION_COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Lax"))
+}
+
+/// The same for an acquisition: it can be gone on with after the browser was closed, as long as it lasts.
+pub(super) fn acquisition(token: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("{}; Max-Age={ACQUISITION_SECONDS}", *session(token)))
 }
 
 /// Sets the browser's random value. `Lax`, not `Strict`: coming from another site must not make a second one and with

@@ -26,7 +26,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// A form with nothing but its token.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct BareForm {
+pub(in crate::portal) struct BareForm {
     token: String,
 }
 

@@ -31,6 +31,10 @@ struct HomePage<'a> {
     pin_changed: bool,
     /// Whether the PIN can be changed here.
     holds_pins: bool,
+    /// Where an administrator manages the contract's users.
+    administration: Option<String>,
+    /// Where a certificate is renewed.
+    renewal: Option<String>,
 }
 
 /// GET: who is signed in, and what they may open.
@@ -38,6 +42,9 @@ pub(super) async fn show(State(site): State<Arc<Site>>, asking: Asking) -> Respo
     let Some(sign_in) = &site.sign_in else { return router::missing(&site, &asking) };
     match ends::signed_in(&site, sign_in, &asking).await {
         Ok((_, signed_in)) if signed_in.purpose == Purpose::PinChange => pages::go_to("/sekisho/pin"),
+        Ok((_, signed_in)) if signed_in.purpose == Purpose::Acquisition => {
+            pages::go_to("/sekisho/acquisition/certificate")
+        }
         Ok((_, signed_in)) => page(&site, &asking, &signed_in),
         Err(response) => response,
     }
@@ -45,6 +52,7 @@ pub(super) async fn show(State(site): State<Arc<Site>>, asking: Asking) -> Respo
 
 pub(super) fn page(site: &Site, asking: &Asking, signed_in: &SignedIn) -> Response {
     let language = asking.language;
+    let by_certificate = signed_in.method != AuthMethod::Pin;
     let applications = site.applications_of(signed_in).map(|application| {
         let title = match language {
             Language::Japanese => &application.title.ja,
@@ -64,6 +72,16 @@ pub(super) fn page(site: &Site, asking: &Asking, signed_in: &SignedIn) -> Respon
             .map(|last| (when::moment(last.at, language), method(last.method, language))),
         applications: applications.collect(),
         holds_pins: site.pin_length.is_some(),
+        administration: site
+            .certificate_origin(&asking.authority)
+            .filter(|_| {
+                by_certificate && signed_in.role == Role::Administrator && site.administration.is_some()
+            })
+            .map(|origin| format!("{origin}/sekisho/administration")),
+        renewal: site
+            .certificate_origin(&asking.authority)
+            .filter(|_| by_certificate && site.acquisition.is_some())
+            .map(|origin| format!("{origin}/sekisho/renewal")),
         pin_changed: asking.asked.done == "pin",
     };
     pages::html(asking, StatusCode::OK, &page)

@@ -106,6 +106,8 @@ impl<'a> Shell<'a> {
 struct Message<'a> {
     s: Shell<'a>,
     words: Words,
+    /// In the place of the words' own sentence.
+    said: Option<&'a str>,
     identity: Option<&'a Identity>,
     /// Where to go on, and what the link is called.
     links: Vec<(String, &'static str)>,
@@ -139,8 +141,29 @@ pub(super) fn message_about(
     let page = Message {
         s: Shell::new(site, asking),
         words: texts.of(asking.language),
+        said: None,
         identity,
         links,
+        code: None,
+        request_id: &asking.visitor.request_id,
+    };
+    html(asking, status, &page)
+}
+
+/// A message with a sentence of its own.
+pub(super) fn message_saying(
+    site: &Site,
+    asking: &Asking,
+    status: StatusCode,
+    texts: &Texts,
+    what: &str,
+) -> Response {
+    let page = Message {
+        s: Shell::new(site, asking),
+        words: texts.of(asking.language),
+        said: Some(what),
+        identity: asking.visitor.identity.as_ref(),
+        links: vec![to_sign_in(asking)],
         code: None,
         request_id: &asking.visitor.request_id,
     };
@@ -175,6 +198,7 @@ pub(super) fn refusal(site: &Site, refused: &Refused<'_>, words: Words) -> Vec<u
     let page = Message {
         s: shell,
         words,
+        said: None,
         identity: None,
         links: link.filter(|_| is_here).into_iter().collect(),
         code: Some(refused.code),

@@ -9,6 +9,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use http::StatusCode;
 
+use super::acquisition;
+use super::administration;
 use super::asking::Asking;
 use super::certificate;
 use super::ends;
@@ -37,6 +39,21 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/sekisho/suspended", get(ends::suspended))
         .route("/sekisho/unavailable", get(ends::unavailable))
         .route("/sekisho/preferences", post(preferences::submit))
+        .route("/sekisho/acquisition", get(acquisition::show).post(acquisition::submit))
+        .route("/sekisho/acquisition/certificate", get(acquisition::steps))
+        .route("/sekisho/acquisition/code", post(acquisition::code))
+        .route("/sekisho/acquisition/progress", get(acquisition::progress))
+        .route("/sekisho/acquisition/file", get(acquisition::explain_file).post(acquisition::fetch_file))
+        .route("/sekisho/acquisition/done", get(acquisition::done))
+        .route("/sekisho/renewal", get(acquisition::renew))
+        .route("/sekisho/helper/certificate", post(acquisition::redeem))
+        .route("/sekisho/helper/proof", post(acquisition::prove))
+        .route("/sekisho/helper/{file}", get(acquisition::helper))
+        .route("/sekisho/crl", get(acquisition::revocation_list))
+        .route("/sekisho/administration", get(administration::list))
+        .route("/sekisho/administration/user", get(administration::show))
+        .route("/sekisho/administration/confirm", get(administration::confirm))
+        .route("/sekisho/administration/change", post(administration::change))
         .route("/sekisho/static/{file}", get(static_file))
         .route("/sekisho", get(to_home))
         .route("/sekisho/", get(to_home))

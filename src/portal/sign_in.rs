@@ -65,6 +65,8 @@ struct SignInPage<'a> {
     notices: Vec<&'a Notice>,
     /// Where the button for certificates leads.
     certificate: Option<String>,
+    /// Where the way to a certificate begins.
+    acquisition: Option<&'static str>,
     pin_enabled: bool,
     attempts: u32,
     mistake: Option<Mistake>,
@@ -183,6 +185,7 @@ pub(super) fn page(
         certificate: site
             .has_certificate_host()
             .then(|| format!("/sekisho/certificate{}", asking.way.query('?'))),
+        acquisition: site.acquisition.is_some().then_some("/sekisho/acquisition"),
         pin_enabled,
         attempts,
         mistake,

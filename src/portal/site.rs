@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+
+use super::acquisition::Helpers;
 use super::notices::Notices;
 use super::statics::Statics;
 use super::theme::Theme;
@@ -9,11 +12,15 @@ use super::way::Way;
 use super::{Application, PortalSettings};
 use crate::clock::Clock;
 use crate::domain::PIN_LENGTH;
-use crate::flows::{SignIn, SignedIn};
+use crate::flows::{Acquisition, Administration, SignIn, SignedIn};
 
 /// The portal behind its handlers.
 pub(super) struct Site {
     pub(super) sign_in: Option<Arc<SignIn>>,
+    pub(super) acquisition: Option<Arc<Acquisition>>,
+    pub(super) administration: Option<Arc<Administration>>,
+    pub(super) helpers: Helpers,
+    pub(super) revocation_list: Arc<ArcSwapOption<Vec<u8>>>,
     pub(super) theme: Theme,
     pub(super) statics: Statics,
     pub(super) notices: Option<Notices>,
@@ -65,6 +72,10 @@ impl Site {
             notices: settings.notices.map(|path| Notices::open(path, now)).transpose()?,
             theme,
             sign_in: settings.sign_in,
+            acquisition: settings.acquisition,
+            administration: settings.administration,
+            helpers: settings.helpers.as_deref().map(Helpers::read).transpose()?.unwrap_or_default(),
+            revocation_list: settings.revocation_list,
             host: settings.host,
             certificate_host: settings.certificate_host,
             applications: settings.applications,
@@ -106,7 +117,7 @@ impl Site {
         let certificate = self.certificate_origin(authority).map(|url| format!(" {url}")).unwrap_or_default();
         format!(
             "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
-             form-action 'self' {portal}{certificate}; base-uri 'none'; frame-ancestors 'none'"
+             connect-src 'self'; form-action 'self' {portal}{certificate}; base-uri 'none'; frame-ancestors 'none'"
         )
     }
 

@@ -11,6 +11,7 @@ use super::theme::Theme;
 const STYLE: &str = include_str!("static/style.css");
 const FRESH: &str = include_str!("static/fresh.js");
 const KEYBOARD: &str = include_str!("static/keyboard.js");
+const ACQUISITION: &str = include_str!("static/acquisition.js");
 const LOGO: &str = include_str!("static/logo.svg");
 const ICON: &str = include_str!("static/icon.svg");
 
@@ -38,6 +39,7 @@ impl Statics {
             file("style.css", "text/css; charset=utf-8", STYLE.as_bytes()),
             file("fresh.js", "text/javascript; charset=utf-8", FRESH.as_bytes()),
             file("keyboard.js", "text/javascript; charset=utf-8", KEYBOARD.as_bytes()),
+            file("acquisition.js", "text/javascript; charset=utf-8", ACQUISITION.as_bytes()),
             file("icon.svg", "image/svg+xml", ICON.as_bytes()),
         ];
         files.push(match &theme.logo {

@@ -23,6 +23,9 @@ impl SignIn {
         let super::Current::SignedIn(signed_in) = self.session(token, visitor).await? else {
             return Ok(PinChange::Nobody);
         };
+        if signed_in.purpose == Purpose::Acquisition {
+            return Ok(PinChange::Nobody);
+        }
         let identity = &signed_in.identity;
         let (present, new) = (Pin::typed(present).ok(), Pin::typed(new).ok());
         let Some(new) = new else { return Ok(PinChange::Weak(WeakPin::Length)) };

@@ -11,7 +11,7 @@ const ADMIN_SELF_EN: &str = "If you are the administrator, contact the bank.";
 const RESTART_EN: &str = "To choose another certificate, close every window of the browser and come back.";
 
 /// By the code of the reason.
-pub(super) static TEXTS: [(&str, Texts); 10] = [
+pub(super) static TEXTS: [(&str, Texts); 12] = [
     (
         "absent",
         Texts {
@@ -178,6 +178,36 @@ pub(super) static TEXTS: [(&str, Texts); 10] = [
                 "Your certificate can't be read",
                 "The certificate that was presented is broken, or of a kind that is not supported.",
                 &[RESTART_EN, ADMIN_EN],
+            ),
+        },
+    ),
+    (
+        "retired",
+        Texts {
+            ja: words(
+                "更新前の電子証明書です",
+                "この電子証明書は更新され、新しい電子証明書に替わりました。",
+                &["新しい電子証明書を選んでください。", RESTART_JA, ADMIN_JA],
+            ),
+            en: words(
+                "This is the certificate from before the renewal",
+                "It was renewed, and the new certificate took its place.",
+                &["Choose the new certificate.", RESTART_EN, ADMIN_EN],
+            ),
+        },
+    ),
+    (
+        "unregistered",
+        Texts {
+            ja: words(
+                "この電子証明書は登録されていません",
+                "この電子証明書は有効なものとして登録されていません。取得が完了していない可能性があります。",
+                &["電子証明書取得の画面から、もう一度取得してください。", RESTART_JA, ADMIN_JA],
+            ),
+            en: words(
+                "This certificate is not registered",
+                "It is not registered as one in use. It may not have been acquired completely.",
+                &["Get it once more from the acquisition page.", RESTART_EN, ADMIN_EN],
             ),
         },
     ),
