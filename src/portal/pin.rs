@@ -108,6 +108,9 @@ impl PinPage<'_> {
 pub(super) async fn show(State(site): State<Arc<Site>>, asking: Asking) -> Response {
     let Some(sign_in) = &site.sign_in else { return router::missing(&site, &asking) };
     match ends::signed_in(&site, sign_in, &asking).await {
+        Ok((_, signed_in)) if signed_in.purpose == Purpose::Acquisition => {
+            pages::go_to("/sekisho/acquisition/certificate")
+        }
         Ok((_, signed_in)) => page(&site, sign_in.attempts(), &asking, &signed_in, None),
         Err(response) => response,
     }

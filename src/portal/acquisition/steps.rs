@@ -31,6 +31,8 @@ struct StepsPage<'a> {
     renews: bool,
     /// Whether an earlier try came as far as a certificate.
     issued: bool,
+    /// The serial number of the one that an earlier try brought: it isn't what the page waits for.
+    held: &'a str,
     helpers: Vec<Offered<'a>>,
     /// The code, and until when it can be used.
     code: Option<(&'a str, String)>,
@@ -79,7 +81,9 @@ pub(in crate::portal) async fn steps(
         Ok(acquiring) => acquiring,
         Err(response) => return response,
     };
-    if matches!(acquiring.stage, Stage::Held { .. }) {
+    // Until a renewed one is used, another can be had: the one before still works.
+    let again = acquiring.renews && asking.asked.done == "again";
+    if matches!(acquiring.stage, Stage::Held { .. }) && !again {
         return pages::go_to("/sekisho/acquisition/done");
     }
     steps_page(&site, &asking, &acquiring, System::of(&headers), None)
@@ -140,6 +144,10 @@ fn steps_page(
         identity: &acquiring.identity,
         renews: acquiring.renews,
         issued: matches!(acquiring.stage, Stage::Issued(_)),
+        held: match &acquiring.stage {
+            Stage::Held { details, .. } => &details.serial,
+            Stage::Ready | Stage::Issued(_) => "",
+        },
         helpers: site.helpers.offered(system, asking.language),
         code,
         gateway: site.portal_origin(&asking.authority),
@@ -151,16 +159,17 @@ fn steps_page(
 /// GET: how far it is, for the page that waits.
 pub(in crate::portal) async fn progress(State(site): State<Arc<Site>>, asking: Asking) -> Response {
     let Some(acquisition) = verbs(&site, &asking) else { return missing(&site, &asking) };
-    let stage = match acquisition.standpoint(asker(&asking)).await {
+    let (stage, serial) = match acquisition.standpoint(asker(&asking)).await {
         Ok(Standpoint::At(acquiring)) => match acquiring.stage {
-            Stage::Ready => "ready",
-            Stage::Issued(_) => "issued",
-            Stage::Held { .. } => "held",
+            Stage::Ready => ("ready", String::new()),
+            Stage::Issued(details) => ("issued", details.serial),
+            Stage::Held { details, .. } => ("held", details.serial),
         },
-        Ok(_) => "over",
+        Ok(_) => ("over", String::new()),
         Err(error) => return ends::failed(&site, &asking, &error),
     };
-    let mut response = Response::new(Body::from(format!(r#"{{"stage":"{stage}"}}"#)));
+    let json = serde_json::json!({ "stage": stage, "serial": serial });
+    let mut response = Response::new(Body::from(json.to_string()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -25,7 +25,9 @@ function watch(waiting) {
   const look = async () => {
     let stage = "";
     try {
-      stage = (await (await fetch("/sekisho/acquisition/progress", { cache: "no-store" })).json()).stage;
+      const answer = await (await fetch("/sekisho/acquisition/progress", { cache: "no-store" })).json();
+      // What an earlier try brought is not what this page waits for.
+      if (answer.stage !== "held" || answer.serial !== waiting.dataset.held) stage = answer.stage;
     } catch {
       // The next look may succeed.
     }

@@ -274,8 +274,8 @@ async fn insert(
     let credential = &new.credential;
     sqlx::query(
         "INSERT INTO credentials (fingerprint, contract_id, user_id, serial, not_before, not_after, \
-         registered_at, acquired_at, issuer, renews, browser, change) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         registered_at, acquired_at, issuer, renews, browser, registered_by, change) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
     )
     .bind(credential.fingerprint.as_str())
     .bind(credential.identity.contract.as_str())

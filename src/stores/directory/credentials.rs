@@ -18,8 +18,8 @@ impl Directory {
                 let (mut lease, change) = self.0.change().await?;
                 let done = sqlx::query(
                     "INSERT INTO credentials (fingerprint, contract_id, user_id, serial, not_before, not_after, \
-                     registered_at, acquired_at, used_at, change) \
-                     SELECT $3, u.contract_id, u.user_id, $4, $5, $6, $7, $7, $7, $8 FROM users u \
+                     registered_at, acquired_at, used_at, registered_by, change) \
+                     SELECT $3, u.contract_id, u.user_id, $4, $5, $6, $7, $7, $7, $8, $8 FROM users u \
                      WHERE u.contract_id = $1 AND u.user_id = $2 ON CONFLICT DO NOTHING",
                 )
                 .bind(contract)

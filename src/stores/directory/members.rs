@@ -142,7 +142,7 @@ impl Directory {
             .bounded(async {
                 let mut lease = self.0.lease().await?;
                 let rows: Vec<RecordRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                    "{RECORD} WHERE contract_id = $1 AND user_id = $2 ORDER BY registered_at DESC, change DESC"
+                    "{RECORD} WHERE contract_id = $1 AND user_id = $2 ORDER BY registered_by DESC, registered_at DESC"
                 )))
                 .bind(identity.contract.as_str())
                 .bind(identity.user.as_str())

@@ -5,7 +5,7 @@
 //! killed. The enumeration ends when a flow comes through untouched.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use rustix::process::Signal;
 use sekisho::clock::Clock;
 use sekisho::domain::CredentialState;
-use sekisho::stores::DirectorySettings;
+use sekisho::stores::{Directory, DirectorySettings};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -96,18 +96,19 @@ impl Counts {
                 Some(When::Before) => {
                     self.holds.store(true, Ordering::SeqCst);
                     // Its server sees the end of the connection, as if the gateway had died just before.
-                    return;
+                    break;
                 }
                 Some(When::After) => stopped.store(true, Ordering::SeqCst),
                 None => {}
             }
             if to.write_all(part).is_err() {
-                return;
+                break;
             }
             if held == Some(When::After) {
                 self.holds.store(true, Ordering::SeqCst);
             }
         }
+        let _ = to.shutdown(Shutdown::Both);
     }
 }
 
@@ -128,6 +129,7 @@ struct Scene {
     ca: Ca,
     gateway: Option<Running>,
     address: SocketAddr,
+    directory: Directory,
     _backend: Backend,
 }
 
@@ -154,7 +156,7 @@ impl Scene {
         let until = at.checked_add(jiff::SignedDuration::from_hours(24)).unwrap();
         now(directory.permit(&identity(ITO.0), "staff:test", until, at)).unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
-        let mut scene = Self { turnstile, folder, ca, gateway: None, address, _backend: backend };
+        let mut scene = Self { turnstile, folder, ca, gateway: None, address, directory, _backend: backend };
         scene.start();
         scene
     }
@@ -179,8 +181,8 @@ impl Scene {
     }
 
     fn states(&self) -> Vec<CredentialState> {
-        let directory = stores(self.folder.path()).directory;
-        let records = now(directory.credential_history(&identity(ITO.0), Clock::default().now())).unwrap();
+        let records =
+            now(self.directory.credential_history(&identity(ITO.0), Clock::default().now())).unwrap();
         records.iter().map(|record| record.state).collect()
     }
 
@@ -195,10 +197,25 @@ impl Scene {
     }
 }
 
-/// A way to a certificate, from signing in to the first use.
-type Flow = fn(&Client, &mut Browser) -> Credential;
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.gateway = None;
+        now(self.directory.close());
+    }
+}
 
-fn by_file(_: &Client, browser: &mut Browser) -> Credential {
+/// What the person's PC holds.
+struct Pc {
+    browser: Option<Browser>,
+    /// The helper installs a certificate before it proves that.
+    installed: Option<Credential>,
+}
+
+/// A way to a certificate, from signing in to having it.
+type Flow = fn(&Client, &mut Pc) -> Credential;
+
+fn by_file(_: &Client, pc: &mut Pc) -> Credential {
+    let browser = pc.browser.as_mut().unwrap();
     let page = browser.open(WWW, "/sekisho/acquisition/file");
     if page.status != 200 {
         begin(browser, ITO);
@@ -207,14 +224,20 @@ fn by_file(_: &Client, browser: &mut Browser) -> Credential {
     unpack(&file, &password(browser, WWW))
 }
 
-fn by_helper(client: &Client, browser: &mut Browser) -> Credential {
+fn by_helper(client: &Client, pc: &mut Pc) -> Credential {
+    let browser = pc.browser.as_mut().unwrap();
     let page = browser.open(WWW, "/sekisho/acquisition/certificate");
+    if page.value("location").is_some_and(|location| location == "/sekisho/acquisition/done") {
+        // It was proven: only the answer was lost.
+        return pc.installed.clone().unwrap();
+    }
     if page.status != 200 {
         begin(browser, ITO);
     }
     let mut helper = Helper::new();
     let code = code(browser, WWW);
     assert_eq!(helper.redeem(client, &code), 200);
+    pc.installed = helper.credential.clone();
     assert_eq!(helper.prove(client).0, 200);
     helper.credential.unwrap()
 }
@@ -223,11 +246,11 @@ fn by_helper(client: &Client, browser: &mut Browser) -> Credential {
 fn dies_at(postgres: &Postgres, flow: Flow, nth: usize, when: When) -> bool {
     let mut scene = Scene::new(postgres);
     let client = scene.client();
-    let mut browser = Browser::at(scene.client());
+    let mut pc = Pc { browser: Some(Browser::at(scene.client())), installed: None };
     scene.turnstile.arm(nth, when);
     let came_through = std::thread::scope(|scope| {
-        let browser = &mut browser;
-        let flow = scope.spawn(move || catch_unwind(AssertUnwindSafe(|| flow(&client, browser))).is_ok());
+        let pc = &mut pc;
+        let flow = scope.spawn(move || catch_unwind(AssertUnwindSafe(|| flow(&client, pc))).is_ok());
         let holds = &scene.turnstile.shared.holds;
         eventually("a held step, or the end of the flow", || {
             holds.load(Ordering::SeqCst) || flow.is_finished()
@@ -244,8 +267,8 @@ fn dies_at(postgres: &Postgres, flow: Flow, nth: usize, when: When) -> bool {
     }
     assert!(scene.lives() <= 1, "{nth} {when:?}: {:?}", scene.states());
     if was_held && !came_through {
-        browser.go_to(scene.address);
-        let credential = flow(&scene.client(), &mut browser);
+        pc.browser.as_mut().unwrap().go_to(scene.address);
+        let credential = flow(&scene.client(), &mut pc);
         eventually("the certificate's holder to get in", || scene.lets_in(&credential));
     }
     assert_eq!(scene.lives(), 1, "{nth} {when:?}: {:?}", scene.states());

@@ -8,7 +8,8 @@ use super::{Place, at, contract, identity, new_contract, new_user, with_users};
 
 pub(super) async fn a_registry_follows_every_change(place: &Place) {
     let directory = place.open().await;
-    let (registry, tanaka) = (Registry::new(false), identity("tanaka"));
+    let (registry, tanaka) =
+        (Registry::new(false, sekisho::config::Registration::Optional), identity("tanaka"));
     let find = |by_pin| registry.find(&tanaka, by_pin);
     directory.refresh(&registry, at(1)).await.unwrap();
     assert_eq!((find(true), registry.as_of(), registry.change()), (Registered::Unknown, Some(at(1)), 0));
@@ -47,7 +48,7 @@ pub(super) async fn a_registry_misses_no_change_that_many_make_at_once(place: &P
     let names: Vec<String> = (0..24).map(|number| format!("user{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let directories = [with_users(place, &names).await, place.open().await];
-    let registry = Registry::new(true);
+    let registry = Registry::new(true, sekisho::config::Registration::Optional);
     directories[0].refresh(&registry, at(0)).await.unwrap();
     let mut writers = JoinSet::new();
     for (index, name) in names.iter().enumerate() {
@@ -75,7 +76,7 @@ pub(super) async fn a_registry_misses_no_change_that_many_make_at_once(place: &P
 
 pub(super) async fn a_registry_forgets_what_a_restored_directory_does_not_know(place: &Place) {
     let directory = with_users(place, &["tanaka"]).await;
-    let registry = Registry::new(false);
+    let registry = Registry::new(false, sekisho::config::Registration::Optional);
     directory.add_user(&new_user("sato"), at(1)).await.unwrap();
     directory.refresh(&registry, at(1)).await.unwrap();
     assert_eq!(registry.find(&identity("sato"), true), Registered::Known(Role::User));

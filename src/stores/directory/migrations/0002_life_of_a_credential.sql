@@ -11,6 +11,8 @@ ALTER TABLE credentials ADD COLUMN issuer TEXT;
 ALTER TABLE credentials ADD COLUMN renews TEXT;
 -- What ties it to the browser that fetched it as a file.
 ALTER TABLE credentials ADD COLUMN browser TEXT;
+-- The changes that registered it and that touched it last.
+ALTER TABLE credentials ADD COLUMN registered_by BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE credentials ADD COLUMN change BIGINT NOT NULL DEFAULT 0;
 UPDATE credentials SET acquired_at = registered_at, used_at = registered_at;
 CREATE INDEX credentials_by_change ON credentials (change);
