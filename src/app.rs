@@ -3,6 +3,7 @@
 mod back;
 mod backstage;
 mod issuer;
+mod notices;
 mod plan;
 mod registry;
 mod stores;
@@ -151,6 +152,10 @@ impl Gateway {
             let lists = revocation_lists(config, directory, issuer);
             let outlets = issuer::outlets(config, &back.revocation_list, trust.as_ref(), &workers, &metrics);
             runtime.spawn(issuer::follow(lists, outlets, clock.clone()));
+        }
+        if let Some(directory) = &back.directory {
+            let sender = notices::notices(config.mail.as_ref(), directory, &clock, &metrics);
+            runtime.spawn(notices::follow(sender, directory.clone(), clock.clone(), metrics.clone()));
         }
         if let (Some(registry), Some(directory), Some(settings)) =
             (back.registry, back.directory, &config.directory)

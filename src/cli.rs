@@ -35,6 +35,7 @@ enum Command {
     User(staff::user::Arguments),
     Credential(staff::credential::Arguments),
     Issuer(staff::issuer::Arguments),
+    Notice(staff::notice::Arguments),
     Import(staff::import::Arguments),
     Demo(demo::Arguments),
 }
@@ -52,6 +53,7 @@ pub fn run() -> ExitCode {
             Command::User(arguments) => staff::user::run(&arguments, &Clock::System),
             Command::Credential(arguments) => staff::credential::run(&arguments, &Clock::System),
             Command::Issuer(arguments) => staff::issuer::run(&arguments, &Clock::System),
+            Command::Notice(arguments) => staff::notice::run(&arguments, &Clock::System),
             Command::Import(arguments) => staff::import::run(&arguments, &Clock::System),
             Command::Demo(arguments) => demo::run(&arguments, &Clock::System),
         },

@@ -2,6 +2,7 @@
 
 mod acquisition;
 mod administration;
+mod notices;
 mod pins;
 mod reconcile;
 mod revocation_list;
@@ -12,6 +13,7 @@ pub use acquisition::{
     FileOutcome, ProofOutcome, RedeemOutcome, Stage, Standpoint, proof_message,
 };
 pub use administration::{Administered, Administration, AdministrationSettings, Change, Changed, Conflict};
+pub use notices::{Mailer, MailerPart, NoticeSettings, Notices, Templates};
 pub use pins::{
     Peppers, PinSettings, PinTrouble, Pins, Verified, new_pepper_line, random_pin, read_deny_list,
     read_peppers,

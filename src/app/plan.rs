@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
-use super::{back, issuer, stores};
+use super::{back, issuer, notices, stores};
 use crate::clock::Clock;
 use crate::config::{
     self, CertificateSignIn, ClientCertificate, Config, Document, Host, HostName, Problems, Rejection,
@@ -59,6 +59,7 @@ pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
             problems.push(source.problem(pointer, message));
         }
     }
+    notices::check(document).into_iter().for_each(|problem| problems.push(problem));
     stores::check(document).into_iter().for_each(|problem| problems.push(problem));
     let issuer = issuer::issuer(document, now).unwrap_or_else(|found| {
         found.iter().for_each(|problem| problems.push(problem.clone()));

@@ -5,6 +5,7 @@ pub mod contract;
 pub mod credential;
 pub mod import;
 pub mod issuer;
+pub mod notice;
 mod pins;
 mod table;
 pub mod user;

@@ -107,6 +107,14 @@ metrics! {
     registry_refreshed: Gauge = "sekisho_registry_refreshed_timestamp_seconds";
     /// Steps in the life of credentials: issued, renewed (issued to renew another), permitted, reissued, revoked.
     credentials: IntCounterVec = "sekisho_credential_events_total" ["event"];
+    /// Notices that are not sent, by state.
+    notices: GaugeVec = "sekisho_notices" ["state"];
+    /// For how long the oldest notice that isn't sent has waited, in seconds.
+    notices_oldest: IntGauge = "sekisho_notices_oldest_seconds";
+    /// Notices that were sent, by kind.
+    notices_sent: IntCounterVec = "sekisho_notices_sent_total" ["kind"];
+    /// Tries to send a notice that failed.
+    notice_failures: IntCounter = "sekisho_notice_failures_total";
     /// nextUpdate of the revocation list that the issuer publishes, in seconds since 1970.
     revocation_list_next_update: Gauge = "sekisho_revocation_list_next_update_timestamp_seconds";
     /// 1 while the gate drains, else 0.
