@@ -15,7 +15,7 @@ pub use audit::{AuditEvent, AuditLog};
 pub use directory::{
     AcquireOutcome, AddError, Attempts, Candidate, Contract, Credential, CredentialRecord, Directory,
     DirectorySettings, IssueOutcome, LastSignIn, Member, Members, NewContract, NewCredential, NewUser,
-    Notice, NoticeCounts, NoticeQuery, NoticeState, Page, Permit, PermitOutcome, PublishedList,
+    Notice, NoticeCounts, NoticeQuery, NoticeState, Page, Permission, PermitOutcome, PublishedList,
     RevokeOutcome, RevokedCredential, Right, Suspension, User,
 };
 pub use registry::{Registered, RegisteredCredential, Registry};

@@ -52,8 +52,9 @@ pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
     // What is wrong with the bank's own look and its notices is found by putting them on, one at a time.
     let pages = || back::pages(config, back::Verbs::default(), &Clock::manual(now));
     for (pointer, pages) in [
-        ("/portal/theme", PortalSettings { notices: None, ..pages() }),
-        ("/portal/notices", PortalSettings { theme: None, ..pages() }),
+        ("/portal/theme", PortalSettings { notices: None, helpers: None, ..pages() }),
+        ("/portal/notices", PortalSettings { theme: None, helpers: None, ..pages() }),
+        ("/acquisition/helpers", PortalSettings { theme: None, notices: None, ..pages() }),
     ] {
         if let Err(message) = Portal::new(pages) {
             problems.push(source.problem(pointer, message));

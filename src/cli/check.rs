@@ -74,14 +74,14 @@ mod tests {
             ("certs/www.pem", "21:20"),
             ("certs/cert.pem", "27:20"),
             ("certs/bank-ca.pem", "36:16"),
-            ("secrets/pepper", "53:18"),
-            ("pins/common.txt", "68:16"),
+            ("secrets/pepper", "55:18"),
+            ("pins/common.txt", "70:16"),
         ] {
             let file = directory.path().join(file);
             let told = format!("error: {}: there is no such file\n   --> {name}:{place}\n", file.display());
             assert!(missing.contains(&told), "{missing}");
         }
-        assert!(missing.ends_with(&format!("7 mistakes in {name}")), "{missing}");
+        assert!(missing.ends_with(&format!("11 mistakes in {name}")), "{missing}");
         fs::write(&config, "").unwrap();
         let explained =
             format!("error: the file is empty\n  --> {name}:1:1\n  |\n1 | \n  | ^\n\n1 mistake in {name}");

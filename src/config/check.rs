@@ -4,6 +4,7 @@
 //! upstream with a bad endpoint still exists.
 
 mod headers;
+mod issuing;
 mod restrictions;
 mod routes;
 mod sign_in;
@@ -22,6 +23,7 @@ pub(super) fn check(config: &Config, source: &Source, survivors: &Survivors) -> 
     report.trust();
     report.sign_in();
     report.stores();
+    report.issuing();
     report.routes();
     report.upstreams();
     report.headers();

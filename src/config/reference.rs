@@ -229,12 +229,14 @@ mod tests {
 
     /// The example with its other choices: keys in comments are real, and the choices that they go with are made.
     fn other_choices(text: &str) -> String {
-        let keys = regex::Regex::new("(?m)^( *)# ( *[a-z_]+:( .*)?)$").unwrap();
+        let keys = regex::Regex::new("(?m)^( *)# ( *[a-z0-9_]+:( .*)?)$").unwrap();
         let mut text = keys.replace_all(text, "$1$2").into_owned();
         for (choice, other) in [
             ("verifier: directory", "verifier: http"),
             ("url: sqlite:data/sekisho.db", "url: postgres://sekisho@db.internal/sekisho"),
             ("url: embedded:data/state.db", "url: rediss://sekisho@redis.internal"),
+            ("  key: secrets/bank-ca.key", "  #"),
+            ("  passphrase_file:", "  #"),
         ] {
             assert_eq!(text.matches(choice).count(), 1, "{choice}");
             text = text.replace(choice, other);

@@ -84,7 +84,7 @@ pub fn revocation_list(file: &Path) -> Result<CertificateRevocationListDer<'stat
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, FileError> {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, FileError> {
     let content = fs::read(file).map_err(|error| match error.kind() {
         ErrorKind::NotFound => FileError::new(file, "there is no such file"),
         ErrorKind::PermissionDenied => FileError::new(file, "permission to read it is denied"),

@@ -171,7 +171,7 @@ pub struct CredentialRecord {
 
 /// The right to acquire a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Permit {
+pub struct Permission {
     /// Since when.
     pub permitted_at: Timestamp,
     /// By whom: `staff:` and the login name, or the administrator's user ID.
@@ -264,7 +264,7 @@ pub struct Member {
     #[serde(flatten)]
     pub user: User,
     /// Their permit, lapsed or not.
-    pub permit: Option<Permit>,
+    pub permit: Option<Permission>,
     /// The credential that says most: the live one that lasts longest, else the issued one, else the one that ended last.
     pub credential: Option<CredentialRecord>,
 }

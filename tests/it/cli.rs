@@ -35,7 +35,7 @@ fn usage(words: &[&str], stderr: &str) {
 fn a_wrong_word_is_named_and_ends_with_64() {
     let missing =
         |what: &str| format!("error: the following required arguments were not provided:\n  {what}");
-    usage(&["frobnicate"], "error: unrecognized subcommand 'frobnicate'");
+    usage(&["xyzzy"], "error: unrecognized subcommand 'xyzzy'");
     usage(&["serve"], &missing("--config <FILE>"));
     usage(&["check"], &missing("--config <FILE>"));
     usage(&["check", "--config"], "error: a value is required for '--config <FILE>' but none was supplied");

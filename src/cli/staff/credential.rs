@@ -14,9 +14,9 @@ use crate::app;
 use crate::cli::failure::{CANNOT_CREATE, CONFIG, DATA, NO_INPUT};
 use crate::clock::Clock;
 use crate::domain::{Identity, RevocationCause, SessionEnd, UserTag};
-use crate::stores::{AddError, Credential, CredentialRecord, Permit, PermitOutcome, RevokeOutcome};
+use crate::stores::{AddError, Credential, CredentialRecord, Permission, PermitOutcome, RevokeOutcome};
 
-/// Permit, reissue and revoke certificates, look at them, and register those that were issued before
+/// Permission, reissue and revoke certificates, look at them, and register those that were issued before
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -33,7 +33,7 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Permit a user to acquire a certificate
+    /// Permission a user to acquire a certificate
     Permit(One),
     /// Revoke a user's certificate and permit another
     Reissue(One),
@@ -126,7 +126,7 @@ fn read(desk: &Desk, file: &Path) -> Result<Credential, Failure> {
 /// What there is of a user, for people and for programs.
 #[derive(Serialize)]
 struct Held {
-    permit: Option<Permit>,
+    permit: Option<Permission>,
     credentials: Vec<CredentialRecord>,
 }
 

@@ -10,6 +10,7 @@ use rcgen::{KeyPair, PublicKeyData, SignatureAlgorithm, SigningKey};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use zeroize::Zeroizing;
 
+use super::super::pem as files;
 use super::hsm::Hsm;
 use super::{IssuerError, IssuerKeySource, IssuerPart};
 
@@ -109,8 +110,8 @@ fn read(file: &Path, passphrase: Option<&Path>) -> Result<KeyPair, IssuerError> 
 
 /// A file that is nobody else's to read.
 fn private(file: &Path) -> Result<Zeroizing<String>, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", file.display());
-    let mode = fs::metadata(file).map_err(failed)?.mode();
+    let content = files::read(file).map(Zeroizing::new).map_err(|error| error.to_string())?;
+    let mode = fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?.mode();
     if mode & FORBIDDEN != 0 {
         return Err(format!(
             "{}: others may read or write it (mode {:o}): `chmod 600` ends that",
@@ -118,7 +119,8 @@ fn private(file: &Path) -> Result<Zeroizing<String>, String> {
             mode & 0o777
         ));
     }
-    fs::read_to_string(file).map(Zeroizing::new).map_err(failed)
+    let text = std::str::from_utf8(&content).map_err(|_| format!("{}: it is not text", file.display()))?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// A secret by itself in a file; the line end that editors leave behind isn't part of it.

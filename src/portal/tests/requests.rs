@@ -13,7 +13,7 @@ async fn every_answer_is_dressed() {
         let field = |name: &str| answer.headers()[name].to_str().unwrap();
         assert_eq!(
             field("content-security-policy"),
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self' \
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self' \
              https://www.mihonbank.example:8443 https://cert.mihonbank.example:8443; base-uri 'none'; \
              frame-ancestors 'none'"
         );

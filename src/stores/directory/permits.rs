@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::lease::Lease;
 use super::notices::{About, tell_administrators};
 use super::values::{identity, time};
-use super::{Credential, Directory, Permit, PermitOutcome, RevokeOutcome};
+use super::{Credential, Directory, Permission, PermitOutcome, RevokeOutcome};
 use crate::domain::{Identity, NoticeKind, RevocationCause};
 use crate::stores::Unavailable;
 
@@ -41,7 +41,7 @@ impl Directory {
     }
 
     /// The permit of a user, lapsed or not.
-    pub async fn permit_of(&self, identity: &Identity) -> Result<Option<Permit>, Unavailable> {
+    pub async fn permit_of(&self, identity: &Identity) -> Result<Option<Permission>, Unavailable> {
         self.0
             .bounded(async {
                 let mut lease = self.0.lease().await?;
@@ -58,7 +58,7 @@ impl Directory {
                     return Ok(None);
                 };
                 let (permitted_at, lapses_at) = (time(permitted_at)?, time(lapses_at)?);
-                Ok(Some(Permit { permitted_at, permitted_by, lapses_at }))
+                Ok(Some(Permission { permitted_at, permitted_by, lapses_at }))
             })
             .await
     }

@@ -199,11 +199,12 @@ fn a_certificate_is_registered_with_its_user() {
         67,
         "sekisho credential: there is no user suzuki of contract 10000000000001\n",
     );
-    assert_eq!(json(path, "credential list", &TANAKA), json!([]));
+    assert_eq!(json(path, "credential list", &TANAKA), json!({ "permit": null, "credentials": [] }));
     let added = json(path, "credential add", &[file]);
     assert_eq!((&added[0]["user"], &added[0]["new"]), (&json!("tanaka"), &json!(true)));
     assert_eq!(json(path, "credential add", &[file])[0]["new"], json!(false));
-    let listed = json(path, "credential list", &TANAKA);
+    let listed = json(path, "credential list", &TANAKA)["credentials"].clone();
+    assert_eq!(listed[0]["state"], json!("live"));
     assert_eq!(listed[0]["serial"], added[0]["serial"]);
     assert_eq!(json(path, "user show", &TANAKA)["credential_until"], listed[0]["not_after"]);
     fails(
