@@ -10,7 +10,7 @@ mod standing;
 mod suspension;
 mod visitor;
 
-pub use credential::{CredentialState, NoticeKind, RevocationCause};
+pub use credential::{CredentialState, NoticeKind, RevocationCause, proof_message};
 pub use identity::{ContractId, Identity, InvalidId, UserId};
 pub use mail::mail_address;
 pub use pin::{InvalidPin, PIN_LENGTH, Pin, PinRules, WeakPin};

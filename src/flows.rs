@@ -10,7 +10,7 @@ mod sign_in;
 
 pub use acquisition::{
     Acquiring, Acquisition, AcquisitionSettings, Asker, BeginOutcome, CodeOutcome, CredentialDetails,
-    FileOutcome, ProofOutcome, RedeemOutcome, Stage, Standpoint, proof_message,
+    FileOutcome, ProofOutcome, RedeemOutcome, Stage, Standpoint,
 };
 pub use administration::{Administered, Administration, AdministrationSettings, Change, Changed, Conflict};
 pub use notices::{Mailer, MailerPart, NoticeSettings, Notices, Templates};

@@ -27,7 +27,6 @@ mod verifier;
 
 mod serial;
 mod profile;
-mod pkcs12;
 mod issuer;
 
 pub mod development;

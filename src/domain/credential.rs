@@ -82,3 +82,9 @@ codes! {
         MailChanged = "mail_changed",
     }
 }
+
+/// What the helper signs: a fixed text, and the SHA-256 of the certificate in lower-case hexadecimal. It can't be taken
+/// for anything that TLS has signed.
+pub fn proof_message(fingerprint: &str) -> String {
+    format!("sekisho proof of possession\n{fingerprint}\n")
+}

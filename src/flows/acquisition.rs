@@ -304,9 +304,3 @@ pub(super) fn issuer_trouble(error: &IssueError) -> Unavailable {
     };
     Unavailable::new("issuer", problem)
 }
-
-/// What the helper signs: a fixed text, and the SHA-256 of the certificate in lower-case hexadecimal. It can't be taken
-/// for anything that TLS has signed.
-pub fn proof_message(fingerprint: &str) -> String {
-    format!("sekisho proof of possession\n{fingerprint}\n")
-}

@@ -23,8 +23,9 @@ use super::authority::Authority;
 use super::profile::{self, ClientProfile, Validity};
 use super::serial::Serial;
 use super::signature::ACCEPTED;
-use super::{certificate, pem, pkcs12};
+use super::{certificate, pem};
 use crate::domain::{Identity, RevocationCause};
+use crate::pkcs12;
 
 /// So much a certificate is valid before it was issued: the PC's clock may be slow, and would find it "not yet valid".
 const SLOW_CLOCKS: SignedDuration = SignedDuration::from_mins(5);

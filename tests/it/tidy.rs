@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("cli", &["app", "edge", "portal", "ops", "flows", "stores", "config", "pki", "domain", "clock"]),
     ("app", &["edge", "portal", "ops", "flows", "stores", "config", "pki", "domain", "clock"]),
     // Of the stores, only what is in memory: the data path waits for none.
@@ -15,7 +15,10 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("flows", &["stores", "config", "pki", "domain", "clock"]),
     ("stores", &["config", "domain", "clock"]),
     ("config", &["domain", "clock"]),
-    ("pki", &["domain", "clock"]),
+    ("pki", &["pkcs12", "domain", "clock"]),
+    // On a person's PC: next to nothing.
+    ("client", &["pkcs12", "domain"]),
+    ("pkcs12", &[]),
     ("domain", &[]),
     ("clock", &[]),
 ];

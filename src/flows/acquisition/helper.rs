@@ -11,9 +11,8 @@ use super::codes::{code_hash, hex, new_code, typed_code};
 use super::standpoint::Found;
 use super::{
     Acquisition, Asker, CodeOutcome, ProofOutcome, RedeemOutcome, STEP, Stage, Standpoint, issuer_trouble,
-    proof_message,
 };
-use crate::domain::{Identity, SessionKey, UserTag, Visitor};
+use crate::domain::{Identity, SessionKey, UserTag, Visitor, proof_message};
 use crate::pki::{IssueError, Signed, is_signed_by};
 use crate::stores::{AcquireOutcome, IssueOutcome, Right, Unavailable};
 

@@ -7,7 +7,8 @@ use rcgen::{KeyPair, PublicKeyData};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::super::pkcs12;
+use crate::pkcs12;
+
 use super::{Error, FileStem, Issued, Password, Serial, files};
 
 /// A certificate that was just issued, with the only copy of its key.

@@ -12,7 +12,7 @@ const ITERATIONS: u32 = 10_000;
 /// Packs a key (PKCS#8, DER) and its chain (DER, the key's own certificate first) under a password: PBES2 with
 /// AES-256-CBC and a MAC with SHA-256, which Windows 10 1709 and later, macOS, OpenSSL, NSS, GnuTLS and Java read; or with
 /// `legacy` Triple DES and SHA-1, for systems before that.
-pub(super) fn pack(
+pub(crate) fn pack(
     key: &[u8],
     chain: &[&[u8]],
     label: &str,
