@@ -1,6 +1,7 @@
 //! The contract of the directory: one suite of rules, each held on SQLite and on PostgreSQL.
 
 mod attempts;
+mod lives;
 mod people;
 mod pictures;
 mod places;
@@ -57,6 +58,20 @@ rules! {
     attempts::attempts_are_forgotten_after_the_quiet_time,
     attempts::an_attempt_is_taken_back_but_never_below_none,
     attempts::forgotten_attempts_are_dropped,
+    lives::a_permit_is_used_up_by_one_credential,
+    lives::a_permit_lapses_and_a_suspension_stops_everything,
+    lives::a_renewal_retires_the_old_one_at_its_first_use,
+    lives::a_file_can_be_given_up_for_another_until_it_is_used,
+    lives::a_reissue_revokes_at_once_and_permits_another,
+    lives::no_order_of_steps_leaves_two_live_credentials,
+    lives::of_two_gateways_at_once_one_issues,
+    lives::members_are_searched_and_paged,
+    lives::reminders_are_written_once_and_none_for_what_is_renewed,
+    lives::after_an_outage_only_the_shorter_reminder_goes_out,
+    lives::a_reminder_that_lost_its_reason_is_not_sent,
+    lives::a_notice_is_claimed_by_one_and_uncertain_if_its_sender_dies,
+    lives::a_notice_that_failed_is_due_again_or_dropped,
+    lives::a_changed_address_is_told_to_the_old_and_to_the_new,
     pictures::a_registry_follows_every_change,
     pictures::a_registry_misses_no_change_that_many_make_at_once,
     pictures::a_registry_forgets_what_a_restored_directory_does_not_know,

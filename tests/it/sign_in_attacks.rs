@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sekisho::clock::Clock;
 use sekisho::domain::SuspensionCause;
 use sekisho::stores::Credential;
@@ -148,14 +148,14 @@ fn a_neighbours_cookie_that_is_no_ascii_keeps_nobody_out() {
 #[test]
 fn a_right_pin_that_opens_no_session_is_no_wrong_one() {
     let yaml = yaml("").replace("  lockout:", "  session: { concurrent: refuse }\n  lockout:");
-    let clock = Clock::manual("2026-11-23T00:00:00Z".parse().unwrap());
+    let clock = Clock::manual(Timestamp::now());
     let gate = gate_with(&Backend::start(), &yaml, clock.clone());
     let (mut first, mut second) = (Browser::new(&gate), Browser::new(&gate));
     first.sign_in(ITO);
     for nth in 1..=8 {
         assert_eq!(second.try_pin(ITO.0, ITO.1).status, 409, "{nth}");
     }
-    clock.set("2026-11-23T00:02:00Z".parse().unwrap());
+    clock.set(clock.now() + SignedDuration::from_mins(2));
     assert_eq!(second.try_pin(ITO.0, ITO.1).status, 409);
     let user = now(stores(gate.folder.path()).directory.user(&identity("ito"), clock.now())).unwrap();
     assert_eq!(user.unwrap().suspensions, []);
@@ -219,9 +219,9 @@ fn a_form_that_only_trickles_in_is_given_up() {
 #[test]
 fn a_temporary_pin_opens_nothing_before_it_is_changed() {
     let backend = Backend::start();
-    let clock = Clock::manual("2026-11-23T00:00:00Z".parse().unwrap());
+    let clock = Clock::manual(Timestamp::now());
     let gate = gate_with(&backend, &yaml(""), clock.clone());
-    temporary(&gate, "2026-11-24T00:00:00Z");
+    temporary(&gate, clock.now() + SignedDuration::from_hours(24));
     let mut browser = Browser::new(&gate);
     let sent = browser.try_pin_to("/banking/start", ITO.0, "t3m9p1");
     assert_eq!(
@@ -262,13 +262,13 @@ fn a_temporary_pin_opens_nothing_before_it_is_changed() {
 
 #[test]
 fn a_temporary_pin_expires_also_where_it_has_opened_a_session() {
-    let clock = Clock::manual("2026-11-23T00:00:00Z".parse().unwrap());
+    let clock = Clock::manual(Timestamp::now());
     let gate = gate_with(&Backend::start(), &yaml(""), clock.clone());
-    temporary(&gate, "2026-11-23T00:10:00Z");
+    temporary(&gate, clock.now() + SignedDuration::from_mins(10));
     let mut browser = Browser::new(&gate);
     assert_eq!(browser.try_pin(ITO.0, "t3m9p1").status, 303);
     let page = browser.open(WWW, "/sekisho/pin");
-    clock.set("2026-11-23T00:10:01Z".parse().unwrap());
+    clock.set(clock.now() + SignedDuration::from_secs(601));
     let fields = [("present", "t3m9p1"), ("new", "m8n3b5"), ("again", "m8n3b5")];
     assert_eq!(browser.post(WWW, "/sekisho/pin", &page, &fields).status, 200);
     for pin in ["t3m9p1", "m8n3b5"] {
@@ -277,12 +277,12 @@ fn a_temporary_pin_expires_also_where_it_has_opened_a_session() {
 }
 
 /// Gives Ito a temporary PIN.
-fn temporary(gate: &Gate, until: &str) {
+fn temporary(gate: &Gate, until: Timestamp) {
     let stores = stores(gate.folder.path());
     now(async {
         let pin = sekisho::domain::Pin::typed("t3m9p1").unwrap();
         let hash = stores.pins.as_ref().unwrap().hash(&pin).await.unwrap();
-        let until = Some(until.parse().unwrap());
+        let until = Some(until);
         stores.directory.set_pin(&identity("ito"), &hash, until, gate.clock.now()).await.unwrap();
     });
 }
