@@ -16,6 +16,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use webpki::EndEntityCert;
+use x509_parser::extensions::ParsedExtension;
 use zeroize::Zeroizing;
 
 use self::key::IssuerKey;
@@ -144,6 +145,8 @@ pub struct Issuer {
     crl_url: String,
     validity: SignedDuration,
     not_after: Timestamp,
+    /// As the CA's certificate has it: a list that names its key otherwise isn't found by OpenSSL.
+    key_identifier: KeyIdMethod,
 }
 
 impl Issuer {
@@ -169,6 +172,7 @@ impl Issuer {
             crl_url: settings.crl_url,
             validity: SignedDuration::try_from(settings.validity).unwrap_or(SignedDuration::MAX),
             not_after: own.not_after,
+            key_identifier: own.key_identifier,
             chain: own.chain,
         };
         issuer.try_out(now).map_err(|message| blame(own.key_part, &format!("{message} {file}")))?;
@@ -272,7 +276,7 @@ impl Issuer {
             crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
             revoked_certs,
-            key_identifier_method: KeyIdMethod::Sha256,
+            key_identifier_method: self.key_identifier.clone(),
         };
         let list = params.signed_by(&self.signer).map_err(|error| self.trouble(&error))?;
         Ok(list.der().to_vec())
@@ -339,6 +343,7 @@ struct OwnCertificate {
     organization: String,
     unit: String,
     not_after: Timestamp,
+    key_identifier: KeyIdMethod,
     /// Whom to blame if the key isn't its.
     key_part: IssuerPart,
 }
@@ -384,7 +389,20 @@ impl OwnCertificate {
             IssuerKeySource::Pkcs11 { .. } => IssuerPart::Pkcs11,
         };
         let public_key = parsed.public_key().raw.to_vec();
-        Ok(Self { public_key, organization, unit, not_after: validity.until, key_part, chain })
+        let named = parsed.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
+            _ => None,
+        });
+        let key_identifier = named.map_or(KeyIdMethod::Sha256, KeyIdMethod::PreSpecified);
+        Ok(Self {
+            key_identifier,
+            public_key,
+            organization,
+            unit,
+            not_after: validity.until,
+            key_part,
+            chain,
+        })
     }
 }
 

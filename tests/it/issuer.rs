@@ -90,7 +90,8 @@ impl Bank {
         std::fs::write(self.path("leaf.pem"), certificate_pem(&signed.chain[0])).unwrap();
         let (ca, crl, leaf) = (self.path("ca.pem"), self.path("crl.pem"), self.path("leaf.pem"));
         let words = ["verify", "-x509_strict", "-purpose", "sslclient", "-crl_check", "-CAfile", &ca];
-        run("openssl", &[&words[..], &["-CRLfile", &crl, &leaf]].concat()).code == Some(0)
+        let verified = run("openssl", &[&words[..], &["-CRLfile", &crl, &leaf]].concat());
+        verified.code == Some(0)
     }
 }
 
