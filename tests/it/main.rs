@@ -16,6 +16,7 @@ mod acquisition;
 mod administration;
 mod helper;
 mod issuer;
+mod notices;
 mod canary;
 mod client_certificate;
 mod possession;

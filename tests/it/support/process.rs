@@ -75,9 +75,17 @@ impl Running {
         Self::spawn(Command::new(program).args(arguments).current_dir(folder))
     }
 
+    /// The same with an input that stays open until it is dropped: its end tells the program to stop.
+    pub fn program_with_input(program: &str, folder: &Path, arguments: &[&str]) -> Self {
+        Self::spawn_with(Command::new(program).args(arguments).current_dir(folder), Stdio::piped())
+    }
+
     fn spawn(command: &mut Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawn_with(command, Stdio::null())
+    }
+
+    fn spawn_with(command: &mut Command, input: Stdio) -> Self {
+        let mut child = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (Arc::default(), Arc::default());
         let readers = vec![
             collect(child.stdout.take().unwrap(), &stdout),
