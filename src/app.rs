@@ -153,6 +153,14 @@ impl Gateway {
             let outlets = issuer::outlets(config, &back.revocation_list, trust.as_ref(), &workers, &metrics);
             runtime.spawn(issuer::follow(lists, outlets, clock.clone()));
         }
+        if let Some(registry) = &back.registry {
+            let (registry, clock) = (registry.clone(), clock.clone());
+            let count = move || {
+                let now = clock.now();
+                (registry.count_credentials(now), registry.times_to_expiry(now))
+            };
+            metrics.register(ops::Credentials::new(count).map_err(system)?).map_err(system)?;
+        }
         if let Some(directory) = &back.directory {
             let sender = notices::notices(config.mail.as_ref(), directory, &clock, &metrics);
             runtime.spawn(notices::follow(sender, directory.clone(), clock.clone(), metrics.clone()));

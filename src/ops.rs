@@ -1,11 +1,13 @@
 //! What is seen from outside: metrics, health, access log. `edge` reports here; nothing here reaches back.
 
 mod access_log;
+mod credentials;
 mod json;
 mod metrics;
 mod server;
 
 pub use access_log::{AccessLog, AccessLogBuffer, Entry, LogTarget};
+pub use credentials::{CredentialFigures, Credentials};
 pub use json::escape_into;
 pub use metrics::Metrics;
 pub use server::{Readiness, serve};

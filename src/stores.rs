@@ -14,7 +14,7 @@ use std::fmt;
 pub use audit::{AuditEvent, AuditLog};
 pub use directory::{
     AcquireOutcome, AddError, Attempts, Candidate, Contract, Credential, CredentialRecord, Directory,
-    DirectorySettings, IssueOutcome, LastSignIn, Member, Members, NewContract, NewCredential, NewUser,
+    DirectorySettings, IssueOutcome, LastSignIn, Member, Members, NewContract, NewCredential, NewUser, News,
     Notice, NoticeCounts, NoticeQuery, NoticeState, Page, Permission, PermitOutcome, PublishedList,
     RevokeOutcome, RevokedCredential, Right, Suspension, User,
 };

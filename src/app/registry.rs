@@ -23,11 +23,16 @@ pub(super) async fn follow(
     metrics: Metrics,
     max_age: Duration,
 ) {
+    let mut news = directory.news();
     let mut failing = false;
     let mut tick = tokio::time::interval(ASK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tick.tick().await;
+        // Told of a change, it asks at once; asking every now and then is for what it wasn't told.
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = news.next() => {}
+        }
         let before = registry.version();
         match directory.refresh(&registry, clock.now()).await {
             Ok(()) => {

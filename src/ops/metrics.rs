@@ -130,6 +130,11 @@ impl Metrics {
         self.registry.register(Box::new(collector))
     }
 
+    /// Adds what is counted when somebody looks.
+    pub fn register(&self, collector: impl prometheus::core::Collector + 'static) -> prometheus::Result<()> {
+        self.registry.register(Box::new(collector))
+    }
+
     /// The text that Prometheus scrapes.
     pub fn scrape(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| {

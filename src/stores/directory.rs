@@ -11,6 +11,7 @@ mod credentials;
 mod lease;
 mod lists;
 mod members;
+mod news;
 mod notices;
 mod permits;
 mod pictures;
@@ -32,6 +33,8 @@ use crate::domain::{
     SuspensionCause,
 };
 use lease::Store;
+
+pub use news::News;
 
 /// Where the directory is, with its secrets read.
 #[derive(Clone)]

@@ -402,7 +402,7 @@ fn the_helper_gets_a_certificate_that_lives_from_its_proof_on() {
 
 #[test]
 fn a_code_is_good_once_for_its_time_and_for_its_session() {
-    let clock = Clock::manual(jiff::Timestamp::now());
+    let clock = Clock::manual(Clock::default().now());
     let gate = gate(clock.clone());
     permit(&gate, ITO.0);
     let mut browser = Browser::new(&gate);
@@ -494,7 +494,7 @@ fn only_registered_certificates_pass_and_each_other_one_is_told_why() {
 
 #[test]
 fn certificates_are_signed_at_a_limited_rate() {
-    let gate = gate_with("", Clock::manual(jiff::Timestamp::now()));
+    let gate = gate_with("", Clock::manual(Clock::default().now()));
     permit(&gate, ITO.0);
     let mut browser = Browser::new(&gate);
     begin(&mut browser, ITO);

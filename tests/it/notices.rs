@@ -185,10 +185,27 @@ fn parts(mail: &Value) -> (String, String) {
     let body = if head.contains("Content-Transfer-Encoding: base64") {
         let bytes = BASE64_STANDARD.decode(body.replace('\n', "")).unwrap();
         String::from_utf8(bytes).unwrap()
+    } else if head.contains("Content-Transfer-Encoding: quoted-printable") {
+        unquoted(&body.replace("=\n", ""))
     } else {
         body.to_owned()
     };
     (head.to_owned(), body)
+}
+
+/// Quoted-printable text (RFC 2045, section 6.7), without its soft line ends.
+fn unquoted(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'=' {
+            let digits = [rest.next().unwrap(), rest.next().unwrap()];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 #[tokio::test]

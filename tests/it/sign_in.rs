@@ -290,7 +290,7 @@ fn a_route_is_for_its_roles_and_contracts() {
 
 #[test]
 fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
-    let begun = Timestamp::now();
+    let begun = Clock::default().now();
     let clock = Clock::manual(begun);
     let after = |minutes: i64| begun.checked_add(SignedDuration::from_mins(minutes)).unwrap();
     let gate = gate_with(&Backend::start(), &yaml(""), clock.clone());

@@ -148,7 +148,7 @@ fn a_neighbours_cookie_that_is_no_ascii_keeps_nobody_out() {
 #[test]
 fn a_right_pin_that_opens_no_session_is_no_wrong_one() {
     let yaml = yaml("").replace("  lockout:", "  session: { concurrent: refuse }\n  lockout:");
-    let clock = Clock::manual(Timestamp::now());
+    let clock = Clock::manual(Clock::default().now());
     let gate = gate_with(&Backend::start(), &yaml, clock.clone());
     let (mut first, mut second) = (Browser::new(&gate), Browser::new(&gate));
     first.sign_in(ITO);
@@ -219,7 +219,7 @@ fn a_form_that_only_trickles_in_is_given_up() {
 #[test]
 fn a_temporary_pin_opens_nothing_before_it_is_changed() {
     let backend = Backend::start();
-    let clock = Clock::manual(Timestamp::now());
+    let clock = Clock::manual(Clock::default().now());
     let gate = gate_with(&backend, &yaml(""), clock.clone());
     temporary(&gate, clock.now() + SignedDuration::from_hours(24));
     let mut browser = Browser::new(&gate);
@@ -262,7 +262,7 @@ fn a_temporary_pin_opens_nothing_before_it_is_changed() {
 
 #[test]
 fn a_temporary_pin_expires_also_where_it_has_opened_a_session() {
-    let clock = Clock::manual(Timestamp::now());
+    let clock = Clock::manual(Clock::default().now());
     let gate = gate_with(&Backend::start(), &yaml(""), clock.clone());
     temporary(&gate, clock.now() + SignedDuration::from_mins(10));
     let mut browser = Browser::new(&gate);

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions, Connection};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::lease::{Engine, Store, within};
-use super::{Directory, DirectorySettings};
+use super::{Directory, DirectorySettings, News};
 use crate::stores::Unavailable;
 use crate::stores::files::make_database;
 
@@ -47,6 +48,10 @@ impl Directory {
             .parse::<AnyConnectOptions>()
             .map_err(|_| Unavailable::new("directory", "its URL can't be read"))?
             .disable_statement_logging();
+        let news = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => url.parse::<PgConnectOptions>().ok(),
+        };
         prepare(engine, &options, timeout).await?;
 
         let settings = Arc::new(session_settings(engine, timeout));
@@ -62,11 +67,17 @@ impl Directory {
         let directory = Self(Arc::new(Store {
             engine,
             pool,
+            news,
             timeout,
             writers: (engine == Engine::Sqlite).then(|| Arc::new(Semaphore::new(1))),
         }));
         directory.ping().await?;
         Ok(directory)
+    }
+
+    /// What hears of changes, on a connection of its own.
+    pub fn news(&self) -> News {
+        News::of(self.0.news.clone())
     }
 
     /// Whether the directory answers.

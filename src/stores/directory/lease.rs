@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::news::CHANNEL;
 use crate::stores::Unavailable;
 
 /// What speaks SQL on the other side. The statements are the same; how a transaction begins is not.
@@ -43,6 +45,8 @@ impl Engine {
 pub(super) struct Store {
     pub(super) engine: Engine,
     pub(super) pool: AnyPool,
+    /// Where changes are heard of.
+    pub(super) news: Option<PgConnectOptions>,
     /// Bounds every operation.
     pub(super) timeout: Duration,
     /// SQLite has one writer at a time. In line here they take turns; at its own lock they would sleep and retry.
@@ -70,7 +74,12 @@ impl Store {
 
     /// A connection for single statements.
     pub(super) async fn lease(&self) -> Result<Lease, sqlx::Error> {
-        Ok(Lease { connection: Some(self.pool.acquire().await?), turn: None })
+        Ok(Lease {
+            connection: Some(self.pool.acquire().await?),
+            turn: None,
+            engine: self.engine,
+            is_news: false,
+        })
     }
 
     /// A connection for a single statement that writes.
@@ -125,6 +134,9 @@ pub(super) struct Lease {
     connection: Option<PoolConnection<Any>>,
     /// Given back after the connection.
     turn: Option<OwnedSemaphorePermit>,
+    engine: Engine,
+    /// Whether registries want to hear of what it did.
+    is_news: bool,
 }
 
 impl Lease {
@@ -138,11 +150,16 @@ impl Lease {
         let rows: Vec<(i64,)> = sqlx::query_as("UPDATE changes SET number = number + 1 RETURNING number")
             .fetch_all(&mut **self)
             .await?;
+        self.is_news = true;
         rows.first().map(|(number,)| *number).ok_or(sqlx::Error::RowNotFound)
     }
 
     /// Makes the transaction's work last.
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        if self.is_news && self.engine == Engine::Postgres {
+            // It goes out with the COMMIT, or not at all.
+            sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&mut *self).await?;
+        }
         sqlx::raw_sql("COMMIT").execute(&mut *self).await?;
         self.done();
         Ok(())

@@ -30,7 +30,7 @@ pub fn acquired(gate: &Gate) -> Credential {
 
 #[test]
 fn renewing_begins_thirty_days_before_the_end_and_the_old_one_retires_when_the_new_one_signs_in() {
-    let clock = Clock::manual(jiff::Timestamp::now());
+    let clock = Clock::manual(Clock::default().now());
     let gate = gate(clock.clone());
     let old = acquired(&gate);
     let mut browser = holder(&gate, &old);
@@ -55,7 +55,7 @@ fn renewing_begins_thirty_days_before_the_end_and_the_old_one_retires_when_the_n
 
 #[test]
 fn a_renewal_that_is_taken_up_again_leaves_one_new_certificate() {
-    let clock = Clock::manual(jiff::Timestamp::now());
+    let clock = Clock::manual(Clock::default().now());
     let gate = gate(clock.clone());
     let old = acquired(&gate);
     later(&clock, DAY * 340);

@@ -106,3 +106,34 @@ fn no_secret_is_told_with_what_went_wrong() {
     let refused = runtime.block_on(directory.add_contract(&long, at(0))).unwrap_err();
     assert!(!format!("{refused:?}").contains("canary"), "{refused:?}");
 }
+
+#[test]
+fn a_change_is_heard_of_at_once_and_also_after_the_server_was_away() {
+    let mut server = Postgres::start();
+    let place = Place(server.database());
+    let runtime = Runtime::new().unwrap();
+    let (directory, mut news) = runtime.block_on(async {
+        let directory = with_users(&place, &["tanaka"]).await;
+        let mut news = place.open().await.news();
+        // The first is that it listens.
+        news.next().await;
+        directory.lift_user(&identity("tanaka")).await.unwrap();
+        news.next().await;
+        (directory, news)
+    });
+    server.restart();
+    runtime.block_on(async {
+        once_it_is_back(&directory).await;
+        // Whatever it says of having lost the server: sooner or later it hears of changes again.
+        let heard = async {
+            loop {
+                news.next().await;
+                directory.lift_user(&identity("tanaka")).await.unwrap();
+                if tokio::time::timeout(PATIENCE / 10, news.next()).await.is_ok() {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, heard).await.unwrap();
+    });
+}
