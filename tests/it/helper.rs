@@ -26,7 +26,7 @@ fn helper(gate: &Gate, home: &Path, words: &[&str]) -> Outcome {
 }
 
 /// A proxy that brings every `CONNECT` to this address.
-fn proxy(to: SocketAddr) -> u16 {
+pub fn proxy(to: SocketAddr) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {

@@ -13,6 +13,7 @@ mod sign_in_faults;
 mod sign_in_topologies;
 mod sign_in_attacks;
 mod acquisition;
+mod acquisition_browser;
 mod administration;
 mod helper;
 mod issuer;

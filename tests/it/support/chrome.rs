@@ -18,7 +18,7 @@ use super::remote::Remote;
 /// A running browser. Ends with this.
 pub struct Chrome {
     process: Child,
-    _home: Home,
+    home: Home,
     port: u16,
     remote: RefCell<Remote>,
     agent: String,
@@ -50,12 +50,17 @@ impl Chrome {
         let mut remote = Remote::connect(port, &path);
         let version = remote.ask(None, "Browser.getVersion", &json!({})).unwrap();
         let agent = version["userAgent"].as_str().unwrap().to_owned();
-        Self { process: running.0.take().unwrap(), _home: home, port, remote: RefCell::new(remote), agent }
+        Self { process: running.0.take().unwrap(), home, port, remote: RefCell::new(remote), agent }
     }
 
     /// One that trusts a CA and holds no certificate.
     pub fn trusting(ca: &str) -> Self {
         Self::start(Home::trusting(ca))
+    }
+
+    /// Where it lives.
+    pub const fn home(&self) -> &Home {
+        &self.home
     }
 
     /// The port of its DevTools.
