@@ -33,7 +33,7 @@ const NO_PERMISSION: u8 = 77;
 #[derive(Debug, Parser)]
 #[command(name = "sekisho-client", version, max_term_width = 100)]
 struct Arguments {
-    /// The address of the bank's sign-in page, such as https://www.mihonbank.example
+    /// The address of the bank's sign-in page, such as `https://www.mihonbank.example`
     #[arg(value_name = "ADDRESS")]
     gateway: String,
     /// The code that the page shows; asked for if it is left out

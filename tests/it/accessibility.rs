@@ -14,7 +14,7 @@ use crate::support::process::outcome;
 use crate::support::tools;
 
 /// What axe-core finds wrong with the page as it is, best practices included: rule, element, and why.
-fn violations(window: &Window<'_>, axe: &str) -> Vec<String> {
+pub fn violations(window: &Window<'_>, axe: &str) -> Vec<String> {
     if window.evaluate("typeof axe") != "object" {
         window.evaluate(&format!("{axe}; 0"));
     }

@@ -507,3 +507,35 @@ fn certificates_are_signed_at_a_limited_rate() {
     assert_eq!(last.status, 503, "{}", last.head);
     assert!(last.value("retry-after").is_some());
 }
+
+#[test]
+fn neither_password_nor_code_nor_the_browsers_secret_is_kept_anywhere() {
+    let gate = gate(Clock::default());
+    permit(&gate, ITO.0);
+    let mut browser = Browser::new(&gate);
+    begin(&mut browser, ITO);
+    let code = code(&mut browser, WWW);
+    fetch_file(&mut browser, WWW);
+    let password = password(&mut browser, WWW);
+    let visit = browser.cookie(WWW, "__Host-sekisho-visit").unwrap().to_owned();
+    let session = browser.cookie(WWW, "__Host-sekisho-session").unwrap();
+    let session = session.split('.').next().unwrap().to_owned();
+    let mut folders = vec![gate.folder.path().to_owned()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            files += 1;
+            let bytes = std::fs::read(&path).unwrap();
+            for secret in [&code, &password, &visit, &session] {
+                let is_there = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+                assert!(!is_there, "{secret} in {}", path.display());
+            }
+        }
+    }
+    assert!(files > 10, "{files} files");
+}

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::accessibility::violations;
 use crate::support::chrome::{Chrome, Home, Look, Window};
 use crate::support::demo::{CERT, CONTRACT, Demo, WWW};
 use crate::support::eventually;
 use crate::support::process::outcome;
+use crate::support::tools;
 
 const PICTURES: &str = "screenshots/acquisition";
 
@@ -29,6 +31,8 @@ fn picture(window: &Window<'_>, name: &str) {
     for width in [1280, 320] {
         window.look(Look { width, ..Look::WIDE });
         assert_eq!(window.beyond_the_edge(), Vec::<String>::new(), "{name} at {width}");
+        let axe = tools::read("axe-core/axe.min.js");
+        assert_eq!(violations(window, &axe), Vec::<String>::new(), "{name} at {width}");
         window.picture(PICTURES, &format!("{name}-{}-{width}", window.language()));
     }
     window.look(Look::WIDE);
