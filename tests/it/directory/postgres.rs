@@ -112,6 +112,8 @@ fn a_change_is_heard_of_at_once_and_also_after_the_server_was_away() {
     let mut server = Postgres::start();
     let place = Place(server.database());
     let runtime = Runtime::new().unwrap();
+    // A listener gives its connection back by a task, so it has to be dropped inside a runtime.
+    let _inside = runtime.enter();
     let (directory, mut news) = runtime.block_on(async {
         let directory = with_users(&place, &["tanaka"]).await;
         let mut news = place.open().await.news();
