@@ -2,6 +2,7 @@
 
 mod ca;
 mod check;
+mod issuing;
 mod serve;
 mod staff;
 

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::domain::{Identity, RevocationCause, SessionEnd, UserTag};
 use crate::stores::{AddError, Credential, CredentialRecord, Permission, PermitOutcome, RevokeOutcome};
 
-/// Permission, reissue and revoke certificates, look at them, and register those that were issued before
+/// Permit, reissue and revoke certificates, look at them, and register those that were issued before
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -33,7 +33,7 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Permission a user to acquire a certificate
+    /// Permit a user to acquire a certificate
     Permit(One),
     /// Revoke a user's certificate and permit another
     Reissue(One),

@@ -38,6 +38,8 @@ enum Command {
     Show(One),
     /// Give a user a new temporary PIN, which is shown once; a suspension stays
     SetPin(One),
+    /// Change where a user's mails go; the old and the new address are told
+    SetMail(NewMail),
     /// Lift every suspension of a user and forget their wrong PINs
     Lift(One),
     /// Suspend a user: neither PIN nor certificate gets them in any more
@@ -72,6 +74,20 @@ struct One {
     who: Who,
 }
 
+#[derive(Debug, Args)]
+struct NewMail {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    who: Who,
+    /// Where mails go from now on
+    #[arg(value_name = "ADDRESS", value_parser = mail, required_unless_present = "none")]
+    mail: Option<String>,
+    /// Nowhere
+    #[arg(long, conflicts_with = "mail")]
+    none: bool,
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments, clock: &Clock) -> ExitCode {
     let command = "user";
@@ -85,6 +101,9 @@ pub fn run(arguments: &Arguments, clock: &Clock) -> ExitCode {
         }),
         Command::SetPin(One { common, who }) => {
             super::run(command, common, clock, async |desk| set_pin(desk, &who.identity()).await)
+        }
+        Command::SetMail(new) => {
+            super::run(command, &new.common, clock, async |desk| set_mail(desk, new).await)
         }
         Command::Lift(One { common, who }) => {
             super::run(command, common, clock, async |desk| lift(desk, &who.identity()).await)
@@ -149,6 +168,17 @@ async fn set_pin(desk: &Desk, identity: &Identity) -> Result<Answer, Failure> {
     }
     shown.temporary_pin = Some(pin);
     Ok(shown.answer()?.but(trouble))
+}
+
+async fn set_mail(desk: &Desk, new: &NewMail) -> Result<Answer, Failure> {
+    let identity = new.who.identity();
+    let work = desk.stores.directory.set_mail(&identity, new.mail.as_deref(), desk.now());
+    let changed =
+        desk.change("mail_changed", Some(&identity), None, work).await?.map_err(|error| failed(&error))?;
+    if !changed {
+        return Err(no_user(&identity));
+    }
+    Shown::of(find(desk, &identity).await?).answer()
 }
 
 async fn lift(desk: &Desk, identity: &Identity) -> Result<Answer, Failure> {

@@ -1,9 +1,9 @@
 //! Files that appear whole or not at all, secrets that only their owner could ever read, and the folder's lock.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 
 use super::Error;
 
@@ -39,32 +39,24 @@ pub(super) fn lock(folder: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Writes beside the target and renames. The name of the temporary file is always the same, so that an interruption
-/// leaves one at most; it is removed first because an existing file would keep its own mode.
+/// Writes beside the target under a name of its own, since others may be about to write the same, and renames.
 fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     let failed = |source| Error::Io { doing: "write", path: path.to_owned(), source };
-    let temporary = temporary(path);
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(failed)?;
-    let written = file
-        .write_all(content)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(failed);
-    if written.is_err() {
-        // The error that counts is the first one.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn temporary(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(".new");
-    path.with_file_name(name)
+    name.push(".");
+    let mut file = tempfile::Builder::new()
+        .prefix(&name)
+        .suffix(".new")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    file.write_all(content)
+        .and_then(|()| file.as_file().sync_all())
+        .and_then(|()| file.persist(path).map(drop).map_err(|error| error.error))
+        .map_err(failed)
 }
