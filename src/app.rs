@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{Document, Problems, Workers};
-use crate::edge::{self, Phase, Worker, WorkerSettings};
+use crate::edge::{self, Orders, Phase, Worker, WorkerSettings};
 use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
@@ -132,19 +132,17 @@ impl Gateway {
         let connections = Arc::new(AtomicUsize::new(0));
         let mut workers = Vec::new();
         let mut threads = Vec::new();
+        let orders =
+            Orders { policy, trust: trust.clone(), registry: back.registry.clone(), backstage: house };
         for (index, sockets) in sockets.into_iter().enumerate() {
             let settings = WorkerSettings {
-                policy: policy.clone(),
-                trust: trust.clone(),
-                registry: back.registry.clone(),
-                backstage: house.clone(),
                 clock: clock.clone(),
                 metrics: metrics.clone(),
                 access_log: access_log.buffer(),
                 connections: connections.clone(),
                 id_seed: getrandom::u64().map_err(system)?,
             };
-            let worker = Worker::new(settings, phases.clone());
+            let worker = Worker::new(settings, &orders, phases.clone());
             threads.push(start_worker(index, worker.clone(), sockets)?);
             workers.push(worker);
         }

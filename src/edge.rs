@@ -1,6 +1,6 @@
-//! The data path. Read it in this order: a [`worker`] accepts, [`tls`] shakes hands, [`connection`] knows who is
-//! there, [`http1`] and [`http2`] read requests, [`intake`] checks one and asks the [`gate`], [`forward`] carries it
-//! to an [`upstream`], [`respond`] answers when that can't be.
+//! The data path. Read it in this order: a [`worker`] accepts and goes by its [`rules`], [`tls`] shakes hands,
+//! [`connection`] knows who is there, [`http1`] and [`http2`] read requests, [`intake`] checks one and asks the [`gate`],
+//! [`forward`] carries it to an [`upstream`], [`respond`] answers when that can't be.
 //!
 //! Nothing here waits for a store to judge a certificate, and nothing here knows the portal: sessions and pages come from
 //! the [`backstage`] that the app hands in.
@@ -19,6 +19,7 @@ mod place;
 mod policy;
 mod record;
 mod respond;
+mod rules;
 mod sessions;
 mod socket;
 mod target;
@@ -32,5 +33,6 @@ mod worker;
 pub use backstage::{Backstage, FoundSession, Later, Page, Session};
 pub use failure::codes;
 pub use policy::{Host, HostSettings, Policy, PolicySettings, SignInPolicy};
+pub use rules::Orders;
 pub use tls::server_config;
 pub use worker::{Phase, Worker, WorkerSettings, bind};

@@ -8,6 +8,7 @@ use rustls::ServerConnection;
 use rustls::pki_types::CertificateDer;
 
 use super::policy::Host;
+use super::rules::Rules;
 use super::worker::Worker;
 use crate::config::ClientCertificate;
 use crate::domain::{AuthMethod, Identity, Reason, Refusal, Role, Standing, Visitor};
@@ -18,7 +19,6 @@ use crate::stores::{Registered, RegisteredCredential};
 /// A connection whose handshake is through.
 pub(super) struct Connection {
     pub(super) worker: Arc<Worker>,
-    pub(super) host: Arc<Host>,
     peer: SocketAddr,
     tls: TlsFacts,
     chain: Vec<CertificateDer<'static>>,
@@ -37,6 +37,12 @@ struct TlsFacts {
 
 /// A judgement, with what follows from it for every request until the next one.
 pub(super) struct Verdict {
+    /// The rules that it was made under.
+    pub(super) rules: Arc<Rules>,
+    /// The host, as those rules have it.
+    pub(super) host: Arc<Host>,
+    /// Whether those rules don't have the host any more: then it is as it was last.
+    pub(super) is_misdirected: bool,
     pub(super) judgement: Arc<Judgement>,
     generation: u64,
     /// The version of the registry that it takes into account.
@@ -63,26 +69,19 @@ impl Connection {
     /// the chain of the session that it resumes, and nothing of what was thought of it then.
     pub(super) fn new(
         worker: Arc<Worker>,
+        rules: Arc<Rules>,
         host: Arc<Host>,
         peer: SocketAddr,
         session: &ServerConnection,
     ) -> Arc<Self> {
-        let chain: Vec<_> = match host.client_certificate {
-            ClientCertificate::None => Vec::new(),
-            ClientCertificate::Optional | ClientCertificate::Required => session
-                .peer_certificates()
-                .unwrap_or_default()
-                .iter()
-                .map(|certificate| certificate.clone().into_owned())
-                .collect(),
-        };
+        let chain = session.peer_certificates().unwrap_or_default();
+        let chain: Vec<_> = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
         let tls = TlsFacts::of(session);
         let now = worker.clock.now();
-        let verdict = judge(&worker, &host, peer, &tls, &chain, now);
+        let verdict = judge(&worker, Footing { rules, host, is_misdirected: false }, peer, &tls, &chain, now);
         let began_good = matches!(verdict.standing(), Standing::Good(_));
         Arc::new(Self {
             worker,
-            host,
             peer,
             tls,
             chain,
@@ -92,15 +91,23 @@ impl Connection {
         })
     }
 
-    /// What the judge says now: the last verdict, unless the trust changed or the time that it held for is over.
+    /// What the judge says now: the last verdict, unless the rules, the trust or the registry changed or the time that it
+    /// held for is over.
     pub(super) fn verdict(&self, now: Timestamp) -> Arc<Verdict> {
         let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_force = verdict.judgement.valid_until().is_none_or(|until| now <= until);
-        if verdict.generation != self.worker.generation()
-            || verdict.registry != self.worker.registry_version()
-            || !in_force
+        let is_in_force = verdict.judgement.valid_until().is_none_or(|until| now <= until);
+        let goes_on = self.worker.goes_by(&verdict.rules);
+        if !goes_on
+            || verdict.generation != verdict.rules.generation()
+            || verdict.registry != verdict.rules.registry_version()
+            || !is_in_force
         {
-            *verdict = judge(&self.worker, &self.host, self.peer, &self.tls, &self.chain, now);
+            let rules = if goes_on { verdict.rules.clone() } else { self.worker.rules() };
+            let host = rules.policy.host(&verdict.host.name).cloned();
+            let is_misdirected = host.is_none();
+            let host = host.unwrap_or_else(|| verdict.host.clone());
+            let footing = Footing { rules, host, is_misdirected };
+            *verdict = judge(&self.worker, footing, self.peer, &self.tls, &self.chain, now);
         }
         verdict.clone()
     }
@@ -124,10 +131,12 @@ impl Connection {
         }
     }
 
-    /// Whether the connection had its right to be here taken away (T3). One that never had it is left alone: it
-    /// still has a page to read.
+    /// Whether the connection had its right to be here taken away (T3), or its host. One that never had it is left alone:
+    /// it still has a page to read.
     pub(super) fn has_lost_standing(&self) -> bool {
-        self.began_good && self.refusal().is_some()
+        let verdict = self.verdict(self.worker.clock.now());
+        let is_refused = matches!(verdict.standing(), Standing::Refused(_));
+        verdict.is_misdirected || (self.began_good && is_refused)
     }
 }
 
@@ -158,31 +167,44 @@ pub(super) fn is_resumed(session: &ServerConnection) -> bool {
     session.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
 }
 
+/// What a verdict is made under.
+struct Footing {
+    rules: Arc<Rules>,
+    host: Arc<Host>,
+    is_misdirected: bool,
+}
+
 fn judge(
     worker: &Worker,
-    host: &Host,
+    footing: Footing,
     peer: SocketAddr,
     tls: &TlsFacts,
     chain: &[CertificateDer<'static>],
     now: Timestamp,
 ) -> Arc<Verdict> {
-    let registry = worker.registry_version();
-    let (generation, judgement) = worker.judge(chain, now);
-    let (judgement, role) = register(worker, judgement, chain);
+    let Footing { rules, host, is_misdirected } = footing;
+    let registry = rules.registry_version();
+    // A host that asks for no certificate takes none, whatever it asked for when the connection was made.
+    let chain = if host.client_certificate == ClientCertificate::None { &[] } else { chain };
+    let (generation, judgement) = rules.judge(chain, now);
+    let (judgement, role) = register(&rules, judgement, chain);
     worker.metrics.standings.with_label_values(&[&host.name, judgement.standing.code()]).inc();
     let identity = match &judgement.standing {
         Standing::Good(identity) => Some(identity),
         Standing::Absent | Standing::Refused(_) => None,
     };
-    let lines = |identity| worker.policy.identity_lines(identity, role, AuthMethod::Certificate);
+    let lines = |identity| rules.policy.identity_lines(identity, role, AuthMethod::Certificate);
     Arc::new(Verdict {
         generation,
         registry,
         role,
         identity: identity.map(lines).unwrap_or_default(),
         forwarded: forwarded_lines(peer),
-        log: log_members(host, peer, tls, &judgement, identity),
+        is_misdirected,
+        log: log_members(&host, peer, tls, &judgement, identity),
         judgement,
+        rules,
+        host,
     })
 }
 
@@ -190,11 +212,11 @@ fn judge(
 /// the directory's live ones. What the judgement adds to the directory: that this user holds a certificate, so that no
 /// PIN alone lets them in any more (T40), and uses it, so that the one before retires.
 fn register(
-    worker: &Worker,
+    rules: &Rules,
     judgement: Arc<Judgement>,
     chain: &[CertificateDer<'static>],
 ) -> (Arc<Judgement>, Option<Role>) {
-    let (Standing::Good(identity), Some(registry)) = (&judgement.standing, &worker.registry) else {
+    let (Standing::Good(identity), Some(registry)) = (&judgement.standing, &rules.registry) else {
         return (judgement, None);
     };
     let fingerprint = judgement.leaf.as_ref().map(|leaf| leaf.fingerprint).unwrap_or_default();
@@ -205,7 +227,7 @@ fn register(
         (_, Some(objection)) => objection,
         (Registered::Known(role), None) => {
             if registry.credential(&fingerprint) != (RegisteredCredential::Live { is_used: true }) {
-                worker.backstage.seen(der(chain));
+                rules.backstage.seen(der(chain));
             }
             return (judgement, Some(role));
         }

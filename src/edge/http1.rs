@@ -2,19 +2,17 @@
 //! request (T24), and because a request and its exchange then run in one task with one write per small response.
 
 mod head;
+mod outgoing;
 mod request;
 mod request_body;
 mod response_head;
 mod scratch;
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_rustls::server::TlsStream;
 
 pub(super) use self::head::{BadHead, HeadEnd, parse_response, parse_trailers};
@@ -28,7 +26,8 @@ use super::forward::{self, Answer, BodySource, Broken, Exchange, Part, Waiting};
 use super::framing::{Decoder, Framing};
 use super::intake::{Admitted, ForPortal, Held, Taken};
 use super::record::Record;
-use super::respond::{self, Reply};
+use super::respond;
+use super::rules::Rules;
 use super::sessions::Question;
 use super::socket::Socket;
 use super::timer::Timer;
@@ -54,6 +53,7 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
         write: BytesMut::new(),
         data: Bytes::new(),
         is_stalled: false,
+        rules: connection.worker.rules(),
         connection,
         timer,
     };
@@ -70,6 +70,8 @@ struct Http1 {
     /// Whether the client is waited for to take what was written: then the deadline is its own.
     is_stalled: bool,
     connection: Arc<Connection>,
+    /// Those of the request under way.
+    rules: Arc<Rules>,
     timer: Timer,
 }
 
@@ -131,8 +133,8 @@ impl Http1 {
 
     /// Waits for the head of the next request.
     async fn next_head(&mut self) -> Next {
-        let (timeouts, limits) =
-            (self.connection.worker.policy.timeouts, self.connection.worker.policy.limits);
+        self.rules = self.connection.worker.rules();
+        let (timeouts, limits) = (self.rules.policy.timeouts, self.rules.policy.limits);
         let mut end = HeadEnd::default();
         let mut begun = false;
         self.timer.set(timeouts.idle.get());
@@ -183,10 +185,11 @@ impl Http1 {
     /// One request, from its head to the end of its response.
     async fn turn(&mut self, head: usize) -> After {
         let mut record = Record::begin(&self.connection, "1.1");
+        self.rules = record.rules().clone();
         let bytes = self.read.split_to(head).freeze();
         let (mut taken, wants) = take(&self.connection, &mut record, &bytes, None);
         if let Err((Held::Session(question), _)) = taken {
-            let known = self.connection.worker.ask(*question).await;
+            let known = self.rules.ask(*question).await;
             (taken, _) = take(&self.connection, &mut record, &bytes, Some(&known));
         }
         drop(bytes);
@@ -210,9 +213,8 @@ impl Http1 {
         wants: Wants,
     ) -> After {
         let mut decoder = Decoder::request(admitted.framing.unwrap_or(Framing::Length(0)));
-        let worker = self.connection.worker.clone();
         let mut waiting = Turn { http1: self, decoder: &mut decoder };
-        let answered = forward::answer(&worker, &mut record, &admitted, &mut waiting).await;
+        let answered = forward::answer(&mut record, &admitted, &mut waiting).await;
         let (mut exchange, head) = match answered {
             Ok(answered) => answered,
             Err(failure) => {
@@ -274,8 +276,8 @@ impl Http1 {
         }
         let mut decoder = Decoder::request(request.framing.unwrap_or(Framing::Length(0)));
         let worker = self.connection.worker.clone();
-        let Self { io, read, timer, .. } = self;
-        let form = backstage::collect(timer, worker.policy.timeouts.body_idle.get(), |cx| {
+        let Self { io, read, timer, rules, .. } = self;
+        let form = backstage::collect(timer, rules.policy.timeouts.body_idle.get(), |cx| {
             RequestBody { io: &mut *io, read: &mut *read, decoder: &mut decoder }.poll_part(cx)
         });
         let form = match form.await {
@@ -283,7 +285,7 @@ impl Http1 {
             Err(failure) => return self.refuse(record, failure, wants, false).await,
         };
         record.bytes_in = form.len() as u64;
-        let response = worker.backstage.portal(request.request.map(|()| form)).await;
+        let response = self.rules.backstage.portal(request.request.map(|()| form)).await;
         let reply = respond::of_portal(response, &record, worker.clock.now());
         let keeps_alive = client.keeps_alive && !worker.is_draining();
         self.say(record, &reply, keeps_alive).await
@@ -345,7 +347,7 @@ impl Http1 {
                 Poll::Ready(Ok(())) if self.is_stalled || !is_written => {
                     // The client takes something: now it is the upstream's turn.
                     self.is_stalled = false;
-                    self.timer.set(self.connection.worker.policy.timeouts.upstream_body_idle.get());
+                    self.timer.set(self.rules.policy.timeouts.upstream_body_idle.get());
                 }
                 Poll::Ready(Ok(())) if is_over => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) if self.is_client_gone(cx, exchange) => {
@@ -354,49 +356,6 @@ impl Http1 {
                 Poll::Ready(Ok(())) => return Poll::Pending,
             }
         }
-    }
-
-    /// The client doesn't take what is there for it (T26): from here on the deadline is its own.
-    fn poll_stalled(&mut self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
-        if !self.is_stalled {
-            self.is_stalled = true;
-            self.timer.set(self.connection.worker.policy.timeouts.body_idle.get());
-        }
-        self.timer.register(cx);
-        if self.timer.is_late() { Poll::Ready(Err(Failure::ClientStalled)) } else { Poll::Pending }
-    }
-
-    /// Writes what waits for the client, or finds that it doesn't read.
-    async fn flush(&mut self) -> Result<(), Failure> {
-        self.is_stalled = false;
-        std::future::poll_fn(|cx| match self.poll_flush(cx) {
-            Poll::Pending => self.poll_stalled(cx),
-            Poll::Ready(flushed) => Poll::Ready(flushed.map_err(|_| Failure::ClientGone)),
-        })
-        .await
-    }
-
-    fn queue(&mut self, data: Bytes, is_chunked: bool) {
-        if is_chunked {
-            self.write.put_slice(format!("{:x}\r\n", data.len()).as_bytes());
-        }
-        if is_chunked || data.len() <= SMALL {
-            self.write.put_slice(&data);
-        } else {
-            self.data = data;
-        }
-        // A chunk's line end has no place behind `data`: that is why chunks are always copied.
-        if is_chunked {
-            self.write.put_slice(b"\r\n");
-        }
-    }
-
-    fn queue_end(&mut self, trailers: &[u8]) -> Result<(), &'static str> {
-        let lines = forward::trailer_lines(&self.connection.worker.policy, trailers)?;
-        self.write.put_slice(b"0\r\n");
-        self.write.put_slice(&lines);
-        self.write.put_slice(b"\r\n");
-        Ok(())
     }
 
     /// Whether the client went away while it should wait. What it sends instead is the next request's.
@@ -428,66 +387,8 @@ impl Http1 {
         }
         let keeps_alive =
             is_drained && !failure.poisons_connection() && !self.connection.worker.is_draining();
-        let worker = &self.connection.worker;
-        let reply = respond::reply(&*worker.backstage, failure, wants, &record, worker.clock.now());
+        let reply = respond::reply(failure, wants, &record, self.connection.worker.clock.now());
         self.say(record, &reply, keeps_alive).await
-    }
-
-    /// Sends an answer of our own.
-    async fn say(&mut self, mut record: Record, reply: &Reply, keeps_alive: bool) -> After {
-        let body: &[u8] = if record.method == "HEAD" { &[] } else { &reply.body };
-        response_head::write_own(&mut self.write, reply, keeps_alive);
-        self.write.put_slice(body);
-        record.status = reply.status;
-        record.bytes_out = body.len() as u64;
-        match self.flush().await {
-            Ok(()) => record.complete(),
-            Err(_) => return After::Close,
-        }
-        if keeps_alive { After::Next } else { After::Linger }
-    }
-
-    /// Writes some of what waits for the client.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.write.is_empty() {
-            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.data))?;
-            self.data.advance(written);
-        } else {
-            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.write))?;
-            self.write.advance(written);
-            if self.write.is_empty() {
-                // The buffer goes back to the allocator: an idle connection holds none.
-                self.write = BytesMut::new();
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Writes everything that waits for the client, down to the socket.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.write.is_empty() || !self.data.is_empty() {
-            ready!(self.poll_write(cx))?;
-        }
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    /// Says goodbye. A client that is still sending would lose the answer to a reset, so it is read on for a moment.
-    async fn close(mut self, lingers: bool) {
-        self.timer.set(LINGER);
-        let Self { io, read, timer, .. } = &mut self;
-        let goodbye = async {
-            if io.shutdown().await.is_err() || !lingers {
-                return;
-            }
-            loop {
-                read.clear();
-                let more = std::future::poll_fn(|cx| scratch::poll_read(io, cx, read));
-                if !matches!(more.await, Ok(1..)) {
-                    return;
-                }
-            }
-        };
-        let _ = timer.bound(goodbye).await;
     }
 }
 

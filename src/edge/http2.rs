@@ -46,7 +46,8 @@ const SEND_BUFFER: usize = 128 << 10;
 /// Serves one connection to its end.
 pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, timer: Timer) {
     let (worker, streams) = (connection.worker.clone(), Arc::new(Streams::default()));
-    let (limits, timeouts) = (worker.policy.limits, worker.policy.timeouts);
+    let policy = worker.rules().policy.clone();
+    let (limits, timeouts) = (policy.limits, policy.timeouts);
     let service = service_fn(|request| answer(connection.clone(), streams.clone(), request));
     let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(limits.h2_streams.get())
@@ -106,7 +107,7 @@ async fn answer(
     let wants = Wants::of(&fields);
     let mut taken = take(&connection, &mut record, &parts, &body, &fields, None);
     if let Err(Held::Session(question)) = taken {
-        let known = connection.worker.ask(*question).await;
+        let known = record.rules().clone().ask(*question).await;
         taken = take(&connection, &mut record, &parts, &body, &fields, Some(&known));
     }
     let is_head = parts.method == http::Method::HEAD;
@@ -115,7 +116,7 @@ async fn answer(
     let answered = match taken {
         Ok(Taken::Forward(admitted)) => {
             let mut waiting = Turn { source: &mut source, timer: &timer };
-            forward::answer(&connection.worker, &mut record, &admitted, &mut waiting).await
+            forward::answer(&mut record, &admitted, &mut waiting).await
         }
         Ok(Taken::Portal(request)) => match portal(&connection, &mut record, request, source, &timer).await {
             Ok(reply) => {
@@ -200,12 +201,12 @@ async fn portal(
     mut source: RequestBody,
     timer: &Timer,
 ) -> Result<Reply, Failure> {
-    let worker = &connection.worker;
-    let idle = worker.policy.timeouts.body_idle.get();
+    let rules = record.rules().clone();
+    let idle = rules.policy.timeouts.body_idle.get();
     let form = backstage::collect(timer, idle, |cx| source.poll_part(cx)).await?;
     record.bytes_in = form.len() as u64;
-    let response = worker.backstage.portal(request.request.map(|()| form)).await;
-    Ok(respond::of_portal(response, record, worker.clock.now()))
+    let response = rules.backstage.portal(request.request.map(|()| form)).await;
+    Ok(respond::of_portal(response, record, connection.worker.clock.now()))
 }
 
 /// A stream that waits for the answer to its request.
@@ -251,8 +252,7 @@ fn refuse(
     is_head: bool,
 ) -> Response<Body> {
     record.fail(failure);
-    let worker = &connection.worker;
-    let reply = respond::reply(&*worker.backstage, failure, wants, &record, worker.clock.now());
+    let reply = respond::reply(failure, wants, &record, connection.worker.clock.now());
     say(&reply, record, is_head)
 }
 

@@ -89,24 +89,28 @@ pub(super) fn admit(
     request: &RequestHead<'_>,
     known: Option<&Known>,
 ) -> Result<Taken, Held> {
-    let policy = &connection.worker.policy;
+    let verdict = record.verdict().clone();
+    let (rules, host) = (&verdict.rules, &verdict.host);
+    let policy = &rules.policy;
     record.method = request.method.chars().take(LONGEST_METHOD).collect();
     // Before anything is understood, the log shows what was sent.
     record.path = path_as_sent(request.target);
+    if verdict.is_misdirected {
+        return Err(Failure::Misdirected.into());
+    }
     check_method(request.method)?;
     check_fields(policy, request)?;
-    let authority = authority(request.authority, &connection.host.name)?;
+    let authority = authority(request.authority, &host.name)?;
     let target = Target::parse(request.target).map_err(|ambiguous| Failure::BadRequest(ambiguous.0))?;
     record.path = target.path.to_string();
-    let verdict = record.verdict().clone();
-    let place = Place { connection, request, target: &target, authority: &authority };
+    let place = Place { connection, verdict: &verdict, request, target: &target, authority: &authority };
     if is_below(&target.path, PORTAL) {
-        return place.portal(&verdict, record).map(Taken::Portal);
+        return place.portal(record).map(Taken::Portal);
     }
     let token = sessions::token(request.fields);
     let visitor = || connection.visitor(&verdict, &record.request_id);
     let kept = match (&token, known) {
-        (Some(token), None) => connection.worker.sessions.find(token, &visitor()),
+        (Some(token), None) => rules.sessions.find(token, &visitor()),
         _ => None,
     };
     let session = match (&token, known.or(kept.as_ref())) {
@@ -119,7 +123,7 @@ pub(super) fn admit(
         _ => None,
     };
     let claims = Claims { verdict: &verdict, session };
-    let permit = match gate::decide(policy, &connection.host, &claims, &target.path) {
+    let permit = match gate::decide(policy, host, &claims, &target.path) {
         Ok(permit) => permit,
         Err(Denied::Unasked) => {
             let question = token.map(|token| Question { token, visitor: visitor() });
@@ -133,7 +137,7 @@ pub(super) fn admit(
         .filter(|_| request.upgrade && permit.by_session())
         .map(|token| Question { token, visitor: visitor() });
     let standing = standing.filter(|_| permit.by_session());
-    if standing.as_ref().is_some_and(|standing| connection.worker.is_suspended(&standing.session)) {
+    if standing.as_ref().is_some_and(|standing| rules.is_suspended(&standing.session)) {
         return Err(place.denied(Denied::SignIn(Some(SessionEnd::Withdrawn)), record).into());
     }
     record.session = standing;

@@ -21,6 +21,7 @@ const STATIC: &str = "/sekisho/static/";
 /// A request that was understood, and where it came in.
 pub(super) struct Place<'a> {
     pub(super) connection: &'a Connection,
+    pub(super) verdict: &'a Verdict,
     pub(super) request: &'a RequestHead<'a>,
     pub(super) target: &'a Target<'a>,
     /// As the client sees us, with its port.
@@ -40,8 +41,8 @@ enum Door {
 
 impl Place<'_> {
     fn door(&self) -> Door {
-        let name = &*self.connection.host.name;
-        let sign_in = self.connection.worker.policy.sign_in.as_ref();
+        let name = &*self.verdict.host.name;
+        let sign_in = self.verdict.rules.policy.sign_in.as_ref();
         match sign_in {
             Some(sign_in) if sign_in.host.as_str() == name => Door::Portal,
             Some(sign_in) if sign_in.certificate_host.as_ref().is_some_and(|host| host.as_str() == name) => {
@@ -52,10 +53,10 @@ impl Place<'_> {
     }
 
     /// Hands a request to the portal, if it may be there.
-    pub(super) fn portal(&self, verdict: &Verdict, record: &mut Record) -> Result<ForPortal, Held> {
+    pub(super) fn portal(&self, record: &mut Record) -> Result<ForPortal, Held> {
         let path = &*self.target.path;
         if !path.starts_with(STATIC) {
-            gate::demand_of_host(&self.connection.host, verdict.standing())
+            gate::demand_of_host(&self.verdict.host, self.verdict.standing())
                 .map_err(|denied| self.denied(denied, record))?;
             if self.door() == Door::Other {
                 return Err(Failure::NoRoute.into());
@@ -76,7 +77,7 @@ impl Place<'_> {
             }
         }
         let request = request
-            .extension(self.connection.visitor(verdict, &record.request_id))
+            .extension(self.connection.visitor(self.verdict, &record.request_id))
             .body(())
             .map_err(|_| Failure::BadRequest("a head that the portal can't take"))?;
         let expects_continue = expects_continue(self.request);

@@ -88,6 +88,7 @@ pub(super) struct Route {
 }
 
 /// What is known of an upstream on every worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UpstreamPolicy {
     pub(super) name: Box<str>,
     pub(super) endpoints: Vec<Endpoint>,

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::connection::{Connection, Verdict};
 use super::failure::{Failure, Fault};
+use super::rules::Rules;
 use super::sessions::Standing;
-use super::worker::Worker;
 use crate::clock;
 use crate::ops::Entry;
 
@@ -77,12 +77,12 @@ impl Record {
 
     /// The host that it is for.
     pub(super) fn host(&self) -> &str {
-        &self.connection.host.name
+        &self.verdict.host.name
     }
 
-    /// The worker that it runs on.
-    pub(super) fn worker(&self) -> &Worker {
-        &self.connection.worker
+    /// What it goes by, to its end.
+    pub(super) fn rules(&self) -> &Arc<Rules> {
+        &self.verdict.rules
     }
 
     /// The request is on its way to an upstream.
@@ -110,7 +110,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let (worker, host) = (&self.connection.worker, &self.connection.host);
+        let (worker, host) = (&self.connection.worker, &self.verdict.host);
         if !self.complete && self.failure.is_none() {
             // Nobody polled the response to its end: the client reset the stream or closed the connection.
             self.failure = Some(Failure::ClientGone);
@@ -122,7 +122,7 @@ impl Drop for Record {
         if let Some(failure) = self.failure.filter(|failure| *failure != Failure::SentToPortal) {
             worker.metrics.failures.with_label_values(&[failure.code()]).inc();
         }
-        let upstream = self.upstream.map(|index| &worker.upstreams[index]);
+        let upstream = self.upstream.map(|index| &self.verdict.rules.upstreams[index]);
         let first_byte =
             self.forwarded.zip(self.first_byte).map(|(sent, came)| came.saturating_duration_since(sent));
         if let Some(upstream) = upstream {

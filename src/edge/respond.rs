@@ -7,7 +7,6 @@ use http::Response;
 use http::header::{CONTENT_LENGTH, DATE};
 use jiff::Timestamp;
 
-use super::backstage::Backstage;
 use super::failure::Failure;
 use super::record::Record;
 use super::wants::{Format, Wants};
@@ -21,13 +20,8 @@ pub(super) struct Reply {
 }
 
 /// The answer to a failure. The only place where failures become responses.
-pub(super) fn reply(
-    backstage: &dyn Backstage,
-    failure: Failure,
-    wants: Wants,
-    record: &Record,
-    now: Timestamp,
-) -> Reply {
+pub(super) fn reply(failure: Failure, wants: Wants, record: &Record, now: Timestamp) -> Reply {
+    let backstage = &record.rules().backstage;
     let page = backstage.page(record.host(), failure.code(), wants.language, &record.request_id);
     // Whoever has to sign in and isn't a person who looks at pages is told in a machine's words.
     let as_problem = match failure {

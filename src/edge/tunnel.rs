@@ -13,11 +13,11 @@ use tokio_rustls::server::TlsStream;
 use super::backstage::{FoundSession, Later};
 use super::connection::Connection;
 use super::record::Record;
+use super::rules::Rules;
 use super::sessions::Question;
 use super::socket::Socket;
 use super::timer::Timer;
 use super::upstream::Link;
-use super::worker::Worker;
 use crate::clock;
 
 /// How often a silent tunnel looks whether it may still be open: notAfter passes without anybody saying so.
@@ -36,14 +36,14 @@ pub(super) async fn run(
     mut record: Record,
     session: Option<Question>,
 ) {
-    let worker = &connection.worker;
+    let (worker, rules) = (&connection.worker, record.rules().clone());
     let mut watch = session.map(|question| Watch { question, looking: None, carried: 0 });
     let open = worker.metrics.tunnels.clone();
     open.inc();
     let Link { io: mut upstream, read, .. } = link;
     let mut up = Direction { waiting: early, ..Direction::default() };
     let mut down = Direction { waiting: read, ..Direction::default() };
-    let idle = connection.worker.policy.timeouts.tunnel_idle.get();
+    let idle = rules.policy.timeouts.tunnel_idle.get();
     let mut moved_at = clock::instant();
     let look = LOOK.min(idle);
     timer.set(look);
@@ -65,9 +65,9 @@ pub(super) async fn run(
             timer.set(look);
         }
         // The registry wakes everybody when somebody is suspended; the state has to be asked.
-        let is_suspended = record.session.as_ref().is_some_and(|held| worker.is_suspended(&held.session));
+        let is_suspended = record.session.as_ref().is_some_and(|held| rules.is_suspended(&held.session));
         let is_over =
-            is_suspended || watch.as_mut().is_some_and(|watch| watch.is_over(cx, worker, is_due, up.carried));
+            is_suspended || watch.as_mut().is_some_and(|watch| watch.is_over(cx, &rules, is_due, up.carried));
         let is_idle = clock::instant().saturating_duration_since(moved_at) > idle;
         if is_idle || is_over || connection.has_lost_standing() { Poll::Ready(()) } else { Poll::Pending }
     })
@@ -91,12 +91,12 @@ struct Watch {
 impl Watch {
     /// Whether the session is known to hold no longer, or can't be looked up: then nobody may go on. It is looked at
     /// when that `is_due`, and used only if the client has sent something: an open window isn't a person.
-    fn is_over(&mut self, cx: &mut Context<'_>, worker: &Worker, is_due: bool, carried: u64) -> bool {
+    fn is_over(&mut self, cx: &mut Context<'_>, rules: &Rules, is_due: bool, carried: u64) -> bool {
         if is_due && self.looking.is_none() {
             let counts = carried != self.carried;
             self.carried = carried;
             let Question { token, visitor } = self.question.clone();
-            self.looking = Some(worker.backstage.session(token, visitor, counts));
+            self.looking = Some(rules.backstage.session(token, visitor, counts));
         }
         let Some(looking) = &mut self.looking else { return false };
         let Poll::Ready(found) = looking.as_mut().poll(cx) else { return false };

@@ -19,6 +19,7 @@ use crate::ops::Metrics;
 /// One upstream, as one worker sees it.
 pub(super) struct Upstream {
     pub(super) name: Box<str>,
+    policy: UpstreamPolicy,
     endpoints: Vec<Idle>,
     next: AtomicUsize,
     connect_timeout: Duration,
@@ -56,6 +57,7 @@ impl Upstream {
         let endpoints = policy.endpoints.iter().cloned();
         Self {
             name: policy.name.clone(),
+            policy: policy.clone(),
             endpoints: endpoints.map(|address| Idle { address, links: Mutex::default() }).collect(),
             next: AtomicUsize::new(0),
             connect_timeout: timeouts.upstream_connect.get(),
@@ -64,6 +66,14 @@ impl Upstream {
             connects: metrics.upstream_connects.with_label_values(&[&policy.name]),
             first_byte: metrics.upstream_first_byte.with_label_values(&[&policy.name]),
         }
+    }
+
+    /// Whether it is just what these settings ask for.
+    pub(super) fn is_for(&self, policy: &UpstreamPolicy, timeouts: &Timeouts, limits: &Limits) -> bool {
+        self.policy == *policy
+            && self.connect_timeout == timeouts.upstream_connect.get()
+            && self.idle_timeout == timeouts.upstream_idle.get()
+            && self.most_idle == limits.upstream_idle_connections as usize
     }
 
     /// A connection to the endpoint whose turn it is: an idle one, or a new one if there is none or `fresh` is

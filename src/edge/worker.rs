@@ -8,42 +8,27 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
-use rustls::pki_types::CertificateDer;
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
-use super::backstage::{Backstage, Session};
 use super::connection::{self, Connection};
 use super::policy::{Host, Policy};
-use super::sessions::{Known, Question, Sessions};
+use super::rules::{Orders, Rules};
 use super::socket::Socket;
 use super::timer::{TICK, Timer, Timers};
 use super::tls::{self, HandshakeFailure};
-use super::upstream::Upstream;
 use super::{http1, http2};
 use crate::clock::{self, Clock};
 use crate::config::Rejection;
-use crate::domain::AuthMethod;
 use crate::ops::{AccessLogBuffer, Metrics};
-use crate::pki::{Judge, Judgement, Trust};
-use crate::stores::{Registered, Registry};
 
 /// Connections that the kernel may hold before they are accepted.
 const BACKLOG: i32 = 4096;
 
 /// What a worker is made of.
 pub struct WorkerSettings {
-    /// What to do.
-    pub policy: Arc<Policy>,
-    /// Whom to believe; `None` if no host asks for a certificate.
-    pub trust: Option<Arc<ArcSwap<Trust>>>,
-    /// Who is registered; `None` without a directory.
-    pub registry: Option<Arc<Registry>>,
-    /// Who does what the data path can't.
-    pub backstage: Arc<dyn Backstage>,
     /// What time it is.
     pub clock: Clock,
     /// What to count.
@@ -69,16 +54,11 @@ pub enum Phase {
 
 /// One worker's share of the gate.
 pub struct Worker {
-    pub(super) policy: Arc<Policy>,
-    judge: Option<Judge>,
-    pub(super) registry: Option<Arc<Registry>>,
-    pub(super) backstage: Arc<dyn Backstage>,
-    pub(super) sessions: Sessions,
+    rules: ArcSwap<Rules>,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) access_log: AccessLogBuffer,
     pub(super) timers: Arc<Timers>,
-    pub(super) upstreams: Vec<Upstream>,
     connections: Arc<AtomicUsize>,
     own_connections: AtomicUsize,
     phase: watch::Receiver<Phase>,
@@ -87,41 +67,38 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Builds a worker that goes through the phases of `phase`.
-    pub fn new(settings: WorkerSettings, phase: watch::Receiver<Phase>) -> Arc<Self> {
-        let WorkerSettings {
-            policy,
-            trust,
-            registry,
-            backstage,
-            clock,
-            metrics,
-            access_log,
-            connections,
-            id_seed,
-        } = settings;
-        let upstreams = policy
-            .upstreams
-            .iter()
-            .map(|upstream| Upstream::new(upstream, &policy.timeouts, &policy.limits, &metrics))
-            .collect();
+    /// Builds a worker that goes by `orders` and through the phases of `phase`.
+    pub fn new(settings: WorkerSettings, orders: &Orders, phase: watch::Receiver<Phase>) -> Arc<Self> {
+        let WorkerSettings { clock, metrics, access_log, connections, id_seed } = settings;
         Arc::new(Self {
-            judge: trust.map(Judge::new),
-            sessions: Sessions::default(),
-            registry,
-            backstage,
+            rules: ArcSwap::from_pointee(Rules::new(orders, None, &metrics)),
             timers: Timers::new(clock::instant()),
             own_connections: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
-            policy,
             clock,
             metrics,
             access_log,
-            upstreams,
             connections,
             phase,
             id_seed,
         })
+    }
+
+    /// Has new connections, and the next request of every open one, go by `orders`. Called from any thread.
+    pub fn obey(&self, orders: &Orders) {
+        let next = Rules::new(orders, Some(&self.rules.load()), &self.metrics);
+        self.rules.store(Arc::new(next));
+        self.wake_all();
+    }
+
+    /// What holds now.
+    pub(super) fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Whether these are still the rules that hold.
+    pub(super) fn goes_by(&self, rules: &Arc<Rules>) -> bool {
+        Arc::ptr_eq(&self.rules.load(), rules)
     }
 
     /// Has every connection look at the trust and the phase again. Called from any thread.
@@ -164,7 +141,7 @@ impl Worker {
         let now = clock::instant();
         self.timers.tick(now);
         self.access_log.flush();
-        for upstream in &self.upstreams {
+        for upstream in &self.rules.load().upstreams {
             upstream.sweep(now);
         }
     }
@@ -172,41 +149,6 @@ impl Worker {
     /// Whether the gate is on its way out.
     pub(super) fn is_draining(&self) -> bool {
         *self.phase.borrow() != Phase::Serving
-    }
-
-    /// Another number whenever the registry may say something else of somebody.
-    pub(super) fn registry_version(&self) -> i64 {
-        self.registry.as_ref().map_or(0, |registry| registry.version())
-    }
-
-    /// Looks a session up.
-    pub(super) async fn ask(&self, question: Question) -> Known {
-        let found = self.backstage.session(question.token.clone(), question.visitor.clone(), true).await;
-        let known = Known::new(found, &self.policy);
-        self.sessions.keep(&question, known.clone());
-        known
-    }
-
-    /// Whether the session's user has been suspended since it was looked up.
-    pub(super) fn is_suspended(&self, session: &Session) -> bool {
-        let by_pin = session.method == AuthMethod::Pin;
-        let find =
-            |registry: &Arc<Registry>| registry.find(&session.identity, by_pin) == Registered::Suspended;
-        self.registry.as_ref().is_some_and(find)
-    }
-
-    /// What the judge says of a chain, and the generation of the trust that it judged by.
-    pub(super) fn judge(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> (u64, Arc<Judgement>) {
-        match &self.judge {
-            // The generation first: should the trust change in between, the next request judges again.
-            Some(judge) => (judge.generation(), judge.judge(chain, now)),
-            None => (0, Arc::new(Judgement::ABSENT)),
-        }
-    }
-
-    /// The generation of the trust of now.
-    pub(super) fn generation(&self) -> u64 {
-        self.judge.as_ref().map_or(0, Judge::generation)
     }
 
     /// A new request's ID: the worker's own number, then a counter. Unique, and nothing to guess with.
@@ -237,7 +179,7 @@ impl Worker {
     }
 
     fn admit(self: &Arc<Self>, tcp: TcpStream, peer: SocketAddr) {
-        let most = self.policy.limits.connections.get() as usize;
+        let most = self.rules.load().policy.limits.connections.get() as usize;
         let open = OpenConnection::count(self);
         if self.connections.load(Ordering::Relaxed) > most {
             self.metrics.connections_shed.inc();
@@ -254,7 +196,8 @@ impl Worker {
     async fn serve(self: &Arc<Self>, tcp: TcpStream, peer: SocketAddr) {
         let begun = clock::instant();
         let timer = self.timers.timer();
-        let Some((io, host)) = self.shake_hands(tcp, peer, &timer).await else { return };
+        let rules = self.rules();
+        let Some((io, host)) = self.shake_hands(tcp, peer, &rules.policy, &timer).await else { return };
         let session = io.get_ref().1;
         let resumed = if connection::is_resumed(session) { "yes" } else { "no" };
         self.metrics.handshakes.with_label_values(&[&host.name, connection::version(session), resumed]).inc();
@@ -263,7 +206,7 @@ impl Worker {
             .observe(clock::instant().saturating_duration_since(begun).as_secs_f64());
         let rejects_in_handshake = host.rejection == Rejection::Handshake;
         let is_h2 = session.alpn_protocol() == Some(b"h2");
-        let connection = Connection::new(self.clone(), host, peer, session);
+        let connection = Connection::new(self.clone(), rules, host, peer, session);
         // A resumed handshake shows no certificate to the verifier, so its refusal comes here.
         if rejects_in_handshake && let Some(refusal) = connection.refusal() {
             self.note_failure(peer, &HandshakeFailure::Refused(refusal.reason));
@@ -280,13 +223,12 @@ impl Worker {
         &self,
         tcp: TcpStream,
         peer: SocketAddr,
+        policy: &Policy,
         timer: &Timer,
     ) -> Option<(TlsStream<Socket>, Arc<Host>)> {
-        timer.set(self.policy.timeouts.handshake.get());
+        timer.set(policy.timeouts.handshake.get());
         let shaken = match tcp.set_nodelay(true) {
-            Ok(()) => {
-                timer.bound(tls::accept(tcp, &self.policy)).await.unwrap_or(Err(HandshakeFailure::Timeout))
-            }
+            Ok(()) => timer.bound(tls::accept(tcp, policy)).await.unwrap_or(Err(HandshakeFailure::Timeout)),
             Err(_) => Err(HandshakeFailure::Closed),
         };
         shaken.inspect_err(|failure| self.note_failure(peer, failure)).ok()

@@ -1,7 +1,6 @@
 //! Getting an answer: a connection to the upstream, the request on it, the head that comes back. Once more on a
 //! fresh connection, if the first one turned out to be closed and the request may be sent twice.
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::ResponseHead;
@@ -10,7 +9,6 @@ use crate::edge::failure::Failure;
 use crate::edge::intake::Admitted;
 use crate::edge::record::Record;
 use crate::edge::timer::Timer;
-use crate::edge::worker::Worker;
 
 /// Who waits for the answer: one client, over one version of HTTP.
 pub(in crate::edge) trait Waiting {
@@ -26,17 +24,17 @@ pub(in crate::edge) trait Waiting {
 
 /// Sends an admitted request and waits for the head of its response.
 pub(in crate::edge) async fn answer(
-    worker: &Arc<Worker>,
     record: &mut Record,
     admitted: &Admitted,
     waiting: &mut impl Waiting,
 ) -> Result<(Exchange, ResponseHead), Failure> {
     let index = admitted.permit.upstream();
     record.forward(index);
+    let rules = record.rules().clone();
     let mut fresh = false;
     loop {
-        let link = worker.upstreams[index].open(fresh, waiting.timer()).await?;
-        let mut exchange = Exchange::begin(worker, admitted, link, waiting.timer());
+        let link = rules.upstreams[index].open(fresh, waiting.timer()).await?;
+        let mut exchange = Exchange::begin(&rules, admitted, link, waiting.timer());
         loop {
             match std::future::poll_fn(|cx| waiting.poll_answer(cx, &mut exchange)).await {
                 Ok(Answer::Head(mut head)) => {

@@ -18,9 +18,9 @@ use crate::edge::failure::Failure;
 use crate::edge::framing::{Decoded, Decoder, Framing};
 use crate::edge::http1::{BadHead, HeadEnd};
 use crate::edge::intake::Admitted;
+use crate::edge::rules::Rules;
 use crate::edge::timer::Timer;
 use crate::edge::upstream::Link;
-use crate::edge::worker::Worker;
 
 /// A head of a response may be so long.
 const LONGEST_HEAD: usize = 64 << 10;
@@ -66,7 +66,7 @@ pub(in crate::edge) struct Broken {
 
 /// A request on its way, and its response.
 pub(in crate::edge) struct Exchange {
-    worker: Arc<Worker>,
+    rules: Arc<Rules>,
     upstream: usize,
     link: Link,
     sending: Sending,
@@ -110,14 +110,9 @@ enum Receiving {
 
 impl Exchange {
     /// Begins to send an admitted request over `link`.
-    pub(in crate::edge) fn begin(
-        worker: &Arc<Worker>,
-        admitted: &Admitted,
-        link: Link,
-        timer: &Timer,
-    ) -> Self {
+    pub(in crate::edge) fn begin(rules: &Arc<Rules>, admitted: &Admitted, link: Link, timer: &Timer) -> Self {
         let has_body = !matches!(admitted.framing, None | Some(Framing::Length(0)));
-        let timeouts = &worker.policy.timeouts;
+        let timeouts = &rules.policy.timeouts;
         let (stage, patience) = match (has_body, admitted.expects_continue) {
             (true, true) => (Stage::Held, CONTINUE),
             (true, false) => (Stage::Body, timeouts.body_idle.get()),
@@ -125,7 +120,7 @@ impl Exchange {
         };
         timer.set(patience);
         Self {
-            worker: worker.clone(),
+            rules: rules.clone(),
             upstream: admitted.permit.upstream(),
             link,
             sending: Sending {
@@ -214,7 +209,7 @@ impl Exchange {
                 Poll::Ready(Ok(0) | Err(_)) => {
                     return Poll::Ready(Err(Failure::UpstreamBroken("its response ended in the middle")));
                 }
-                Poll::Ready(Ok(_)) => timer.set(self.worker.policy.timeouts.upstream_body_idle.get()),
+                Poll::Ready(Ok(_)) => timer.set(self.rules.policy.timeouts.upstream_body_idle.get()),
                 Poll::Pending => {
                     timer.register(cx);
                     return if timer.is_late() {
@@ -231,7 +226,7 @@ impl Exchange {
     pub(in crate::edge) fn finish(self) {
         let is_sent = self.sending.stage == Stage::Taken && self.sending.is_flushed();
         if self.keeps_alive && is_sent && self.is_over() {
-            self.worker.upstreams[self.upstream].give_back(self.link);
+            self.rules.upstreams[self.upstream].give_back(self.link);
         }
     }
 
@@ -267,7 +262,7 @@ impl Exchange {
                     }
                 }
                 _ => {
-                    timer.set(self.worker.policy.timeouts.upstream_body_idle.get());
+                    timer.set(self.rules.policy.timeouts.upstream_body_idle.get());
                     self.keeps_alive = head.keeps_alive;
                     self.receiving = match head.framing {
                         Framing::Length(0) => Receiving::Over,
@@ -286,7 +281,7 @@ impl Exchange {
 
     fn let_body_flow(&mut self, timer: &Timer) {
         self.sending.stage = Stage::Body;
-        timer.set(self.worker.policy.timeouts.body_idle.get());
+        timer.set(self.rules.policy.timeouts.body_idle.get());
     }
 
     fn poll_late(&mut self, cx: &mut Context<'_>, timer: &Timer) -> Poll<Result<Answer, Broken>> {
@@ -362,20 +357,20 @@ impl Exchange {
             match part? {
                 Part::Data(data) => {
                     self.bytes_in += data.len() as u64;
-                    if self.bytes_in > self.worker.policy.limits.body.bytes() {
+                    if self.bytes_in > self.rules.policy.limits.body.bytes() {
                         return Err(Failure::BodyTooLarge);
                     }
                     if matches!(self.receiving, Receiving::Head(_)) {
-                        timer.set(self.worker.policy.timeouts.body_idle.get());
+                        timer.set(self.rules.policy.timeouts.body_idle.get());
                     }
                     self.sending.add(data);
                 }
                 Part::End(trailers) => {
                     let lines =
-                        super::trailer_lines(&self.worker.policy, &trailers).map_err(Failure::BadRequest)?;
+                        super::trailer_lines(&self.rules.policy, &trailers).map_err(Failure::BadRequest)?;
                     self.sending.end(&lines);
                     if matches!(self.receiving, Receiving::Head(_)) {
-                        timer.set(self.worker.policy.timeouts.upstream_first_byte.get());
+                        timer.set(self.rules.policy.timeouts.upstream_first_byte.get());
                     }
                 }
             }

@@ -211,7 +211,7 @@ impl Relay {
 impl Relay {
     /// The upstream's trailer fields that may go on: no more of them than to an HTTP/1.1 client.
     fn trailers(&self, section: &[u8]) -> Result<Option<HeaderMap>, &'static str> {
-        let lines = forward::trailer_lines(&self.record.worker().policy, section)?;
+        let lines = forward::trailer_lines(&self.record.rules().policy, section)?;
         let mut trailers = HeaderMap::new();
         for (name, value) in parse_trailers(&lines).unwrap_or_default() {
             if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(&value)) {

@@ -1,0 +1,117 @@
+//! What goes out to the client: lines and small parts first, then one large part, then the goodbye. A client that doesn't
+//! take it is waited for so long and no longer.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::{After, Http1, LINGER, SMALL, response_head, scratch};
+use crate::edge::failure::Failure;
+use crate::edge::forward;
+use crate::edge::record::Record;
+use crate::edge::respond::Reply;
+
+impl Http1 {
+    /// The client doesn't take what is there for it (T26): from here on the deadline is its own.
+    pub(super) fn poll_stalled(&mut self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+        if !self.is_stalled {
+            self.is_stalled = true;
+            self.timer.set(self.rules.policy.timeouts.body_idle.get());
+        }
+        self.timer.register(cx);
+        if self.timer.is_late() { Poll::Ready(Err(Failure::ClientStalled)) } else { Poll::Pending }
+    }
+
+    /// Writes what waits for the client, or finds that it doesn't read.
+    pub(super) async fn flush(&mut self) -> Result<(), Failure> {
+        self.is_stalled = false;
+        std::future::poll_fn(|cx| match self.poll_flush(cx) {
+            Poll::Pending => self.poll_stalled(cx),
+            Poll::Ready(flushed) => Poll::Ready(flushed.map_err(|_| Failure::ClientGone)),
+        })
+        .await
+    }
+
+    pub(super) fn queue(&mut self, data: Bytes, is_chunked: bool) {
+        if is_chunked {
+            self.write.put_slice(format!("{:x}\r\n", data.len()).as_bytes());
+        }
+        if is_chunked || data.len() <= SMALL {
+            self.write.put_slice(&data);
+        } else {
+            self.data = data;
+        }
+        // A chunk's line end has no place behind `data`: that is why chunks are always copied.
+        if is_chunked {
+            self.write.put_slice(b"\r\n");
+        }
+    }
+
+    pub(super) fn queue_end(&mut self, trailers: &[u8]) -> Result<(), &'static str> {
+        let lines = forward::trailer_lines(&self.rules.policy, trailers)?;
+        self.write.put_slice(b"0\r\n");
+        self.write.put_slice(&lines);
+        self.write.put_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Sends an answer of our own.
+    pub(super) async fn say(&mut self, mut record: Record, reply: &Reply, keeps_alive: bool) -> After {
+        let body: &[u8] = if record.method == "HEAD" { &[] } else { &reply.body };
+        response_head::write_own(&mut self.write, reply, keeps_alive);
+        self.write.put_slice(body);
+        record.status = reply.status;
+        record.bytes_out = body.len() as u64;
+        match self.flush().await {
+            Ok(()) => record.complete(),
+            Err(_) => return After::Close,
+        }
+        if keeps_alive { After::Next } else { After::Linger }
+    }
+
+    /// Writes some of what waits for the client.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.write.is_empty() {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.data))?;
+            self.data.advance(written);
+        } else {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.write))?;
+            self.write.advance(written);
+            if self.write.is_empty() {
+                // The buffer goes back to the allocator: an idle connection holds none.
+                self.write = BytesMut::new();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes everything that waits for the client, down to the socket.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.write.is_empty() || !self.data.is_empty() {
+            ready!(self.poll_write(cx))?;
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    /// Says goodbye. A client that is still sending would lose the answer to a reset, so it is read on for a moment.
+    pub(super) async fn close(mut self, lingers: bool) {
+        self.timer.set(LINGER);
+        let Self { io, read, timer, .. } = &mut self;
+        let goodbye = async {
+            if io.shutdown().await.is_err() || !lingers {
+                return;
+            }
+            loop {
+                read.clear();
+                let more = std::future::poll_fn(|cx| scratch::poll_read(io, cx, read));
+                if !matches!(more.await, Ok(1..)) {
+                    return;
+                }
+            }
+        };
+        let _ = timer.bound(goodbye).await;
+    }
+}
