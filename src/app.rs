@@ -6,24 +6,31 @@ mod issuer;
 mod notices;
 mod plan;
 mod registry;
+mod running;
 mod stores;
+mod watch_files;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use self::back::Back;
 use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use self::back::Kept;
+use self::running::{Prepared, Running};
+use self::watch_files::Watch;
+
 use crate::clock::Clock;
 use crate::config::{Document, Problems, Workers};
-use crate::edge::{self, Orders, Phase, Worker, WorkerSettings};
+use crate::edge::{self, Phase, Worker, WorkerSettings};
 use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
@@ -41,12 +48,8 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 pub struct Gateway {
     addresses: Vec<SocketAddr>,
     ops_address: SocketAddr,
-    trust: Option<Arc<ArcSwap<Trust>>>,
-    metrics: Metrics,
-    readiness: Readiness,
+    running: Arc<Running>,
     phase: watch::Sender<Phase>,
-    drain: Duration,
-    workers: Vec<Arc<Worker>>,
     threads: Vec<JoinHandle<()>>,
     access_log: AccessLog,
     /// Beside the data path: the ops listener.
@@ -92,25 +95,22 @@ fn system(error: impl fmt::Display) -> StartError {
 impl Gateway {
     /// Builds the parts and starts them. Once this returns, requests are answered.
     pub fn start(document: &Document, clock: Clock) -> Result<Self, StartError> {
-        let Plan { hosts, trust, issuer } = plan(document, clock.now()).map_err(StartError::Config)?;
+        let plan = plan(document, clock.now()).map_err(StartError::Config)?;
         let config = &document.config;
         let metrics = metrics(&clock).map_err(system)?;
-        let trust = trust.map(|trust| Arc::new(ArcSwap::from_pointee(trust)));
-        if let Some(trust) = &trust {
-            count_generation(&metrics, &trust.load());
-        }
-        let policy =
-            plan::policy(config, hosts, trust.as_ref(), &clock, &metrics).map_err(StartError::System)?;
-
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(BESIDE)
             .thread_name("beside")
             .enable_all()
             .build()
             .map_err(system)?;
-        let back =
-            runtime.block_on(Back::build(document, trust.as_ref(), issuer.as_ref(), &clock, &metrics))?;
-        let house = Arc::new(back.house(runtime.handle().clone()));
+        let kept = runtime.block_on(Kept::open(document, &clock))?;
+        let pins = match kept.directory {
+            Some(_) => stores::pins(document).map_err(StartError::Config)?,
+            None => (None, None),
+        };
+        let around = (&clock, &metrics, runtime.handle());
+        let prepared = Prepared::new(config, plan, pins, &kept, None, around).map_err(StartError::System)?;
 
         let count = worker_count(config.workers);
         let mut addresses = Vec::new();
@@ -121,9 +121,9 @@ impl Gateway {
             addresses.extend(bound.first().and_then(|socket| socket.local_addr().ok()));
             sockets.iter_mut().zip(bound).for_each(|(sockets, socket)| sockets.push(socket));
         }
-
-        let readiness = Readiness::default();
-        let ops_address = start_ops(&runtime, config.ops.bind, &metrics, &readiness)?;
+        let ops_listener = bind_ops(&runtime, config.ops.bind)?;
+        let ops_address =
+            ops_listener.local_addr().map_err(|error| StartError::Bind(config.ops.bind, error))?;
         let target = log_target(&config.access_log);
         let access_log = AccessLog::open(target.clone(), metrics.access_log_dropped.clone())
             .map_err(|error| StartError::AccessLog(target, error))?;
@@ -132,8 +132,6 @@ impl Gateway {
         let connections = Arc::new(AtomicUsize::new(0));
         let mut workers = Vec::new();
         let mut threads = Vec::new();
-        let orders =
-            Orders { policy, trust: trust.clone(), registry: back.registry.clone(), backstage: house };
         for (index, sockets) in sockets.into_iter().enumerate() {
             let settings = WorkerSettings {
                 clock: clock.clone(),
@@ -142,50 +140,32 @@ impl Gateway {
                 connections: connections.clone(),
                 id_seed: getrandom::u64().map_err(system)?,
             };
-            let worker = Worker::new(settings, &orders, phases.clone());
+            let worker = Worker::new(settings, &prepared.orders, phases.clone());
             threads.push(start_worker(index, worker.clone(), sockets)?);
             workers.push(worker);
         }
-        if let (Some(issuer), Some(directory)) = (&issuer, &back.directory) {
-            let lists = revocation_lists(config, directory, issuer);
-            let outlets = issuer::outlets(config, &back.revocation_list, trust.as_ref(), &workers, &metrics);
-            runtime.spawn(issuer::follow(lists, outlets, clock.clone()));
-        }
-        if let Some(registry) = &back.registry {
-            let (registry, clock) = (registry.clone(), clock.clone());
-            let count = move || {
-                let now = clock.now();
-                (registry.count_credentials(now), registry.times_to_expiry(now))
-            };
-            metrics.register(ops::Credentials::new(count).map_err(system)?).map_err(system)?;
-        }
-        if let Some(directory) = &back.directory {
-            let sender = notices::notices(config.mail.as_ref(), directory, &clock, &metrics);
-            runtime.spawn(notices::follow(sender, directory.clone(), clock.clone(), metrics.clone()));
-        }
-        if let (Some(registry), Some(directory), Some(settings)) =
-            (back.registry, back.directory, &config.directory)
-        {
-            runtime.spawn(registry::prune(directory.clone(), clock.clone()));
-            let max_age = settings.max_age.get();
-            let (workers, clock, metrics) = (workers.clone(), clock.clone(), metrics.clone());
-            runtime.spawn(registry::follow(directory, registry, workers, clock, metrics, max_age));
-        }
-        readiness.set(true);
-        let drain = config.timeouts.drain.get();
-        Ok(Self {
-            addresses,
-            ops_address,
-            trust,
-            metrics,
-            readiness,
-            phase,
-            drain,
-            workers,
-            threads,
-            access_log,
-            runtime,
-        })
+        let readiness = Readiness::default();
+        let around = (clock, metrics, readiness, runtime.handle().clone());
+        let running = Running::begin(document, prepared, kept, workers, around);
+        follow_directory(&running, document)?;
+        let operated = Arc::new(Operated(running.clone()));
+        runtime.spawn(ops::serve(ops_listener, running.metrics.clone(), running.readiness.clone(), operated));
+        running.readiness.set(true);
+        Ok(Self { addresses, ops_address, running, phase, threads, access_log, runtime })
+    }
+
+    /// Reads the configuration from `file` from now on: when it is told to, and when that file or one that it names
+    /// changes.
+    pub fn follow(&self, file: &Path) {
+        self.running.read_from(file);
+        let watch = Watch::new(&self.running);
+        self.runtime.spawn(watch.follow(Arc::downgrade(&self.running)));
+    }
+
+    /// Reads the configuration anew and puts it in force whole, or says what is wrong with it; then what was in force
+    /// stays. No connection is dropped by that. Blocks.
+    pub fn reload(&self) -> Result<(), String> {
+        self.running.reload()
     }
 
     /// The bound addresses, in the order of the configuration.
@@ -201,8 +181,9 @@ impl Gateway {
     /// Has certificates judged against `trust` from now on: the next request of every connection is, and
     /// connections whose certificate it refuses are closed. Without effect where no host asks for a certificate.
     pub fn publish_trust(&self, trust: Trust) {
-        if let Some(current) = &self.trust {
-            publish(current, trust, &self.metrics, &self.workers);
+        let current = self.running.trust();
+        if let Some(current) = current {
+            publish(&current, trust, &self.running.metrics, &self.running.workers);
         }
     }
 
@@ -213,10 +194,10 @@ impl Gateway {
 
     /// Stops accepting, lets the requests in flight end, and ends. Blocks, at most as long as `timeouts.drain`.
     pub fn drain(mut self) {
-        self.readiness.set(false);
-        self.metrics.draining.set(1);
+        self.running.readiness.set(false);
+        self.running.metrics.draining.set(1);
         self.phase.send_replace(Phase::Draining);
-        let deadline = crate::clock::instant() + self.drain;
+        let deadline = crate::clock::instant() + self.running.drain();
         while self.threads.iter().any(|thread| !thread.is_finished()) && crate::clock::instant() < deadline {
             std::thread::park_timeout(Duration::from_millis(20));
         }
@@ -224,9 +205,11 @@ impl Gateway {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        let Self { running, access_log, runtime, .. } = self;
+        runtime.shutdown_timeout(CUT_OFF);
         // Dropping the workers and then the log writes the last lines.
-        self.workers.clear();
-        self.runtime.shutdown_timeout(CUT_OFF);
+        drop(running);
+        drop(access_log);
     }
 }
 
@@ -264,18 +247,43 @@ fn log_target(access_log: &crate::config::AccessLog) -> LogTarget {
     }
 }
 
-fn start_ops(
-    runtime: &Runtime,
-    address: SocketAddr,
-    metrics: &Metrics,
-    readiness: &Readiness,
-) -> Result<SocketAddr, StartError> {
-    let listener = runtime
-        .block_on(tokio::net::TcpListener::bind(address))
-        .map_err(|error| StartError::Bind(address, error))?;
-    let bound = listener.local_addr().map_err(|error| StartError::Bind(address, error))?;
-    runtime.spawn(ops::serve(listener, metrics.clone(), readiness.clone()));
-    Ok(bound)
+fn bind_ops(runtime: &Runtime, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = runtime.block_on(TcpListener::bind(address));
+    bound.map_err(|error| StartError::Bind(address, error))
+}
+
+/// Keeps the registry at the directory's heels, and counts what is in it.
+fn follow_directory(running: &Arc<Running>, document: &Document) -> Result<(), StartError> {
+    let Running { kept, clock, metrics, runtime, workers, .. } = &**running;
+    let (Some(registry), Some(directory), Some(settings)) =
+        (&kept.registry, &kept.directory, &document.config.directory)
+    else {
+        return Ok(());
+    };
+    let (counted, at) = (registry.clone(), clock.clone());
+    let count = move || {
+        let now = at.now();
+        (counted.count_credentials(now), counted.times_to_expiry(now))
+    };
+    metrics.register(ops::Credentials::new(count).map_err(system)?).map_err(system)?;
+    runtime.spawn(registry::prune(directory.clone(), clock.clone()));
+    let max_age = settings.max_age.get();
+    let (directory, registry, workers) = (directory.clone(), registry.clone(), workers.clone());
+    runtime.spawn(registry::follow(directory, registry, workers, clock.clone(), metrics.clone(), max_age));
+    Ok(())
+}
+
+/// What operators may do through the ops listener.
+struct Operated(Arc<Running>);
+
+impl ops::Operations for Operated {
+    fn reload(&self) -> Result<(), String> {
+        self.0.reload()
+    }
+
+    fn config(&self) -> String {
+        serde_saphyr::to_string(&self.0.config()).unwrap_or_default()
+    }
 }
 
 fn start_worker(

@@ -5,7 +5,9 @@ pub mod check;
 pub mod demo;
 mod failure;
 mod logging;
+mod operations;
 pub mod pepper;
+pub mod reload;
 pub mod schema;
 pub mod serve;
 pub mod staff;
@@ -27,6 +29,7 @@ struct Typed {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Reload(reload::Arguments),
     Check(check::Args),
     Schema(schema::Args),
     Ca(ca::Arguments),
@@ -45,6 +48,7 @@ pub fn run() -> ExitCode {
     match Typed::try_parse() {
         Ok(Typed { command }) => match command {
             Command::Serve(arguments) => serve::run(&arguments, &Clock::System),
+            Command::Reload(arguments) => reload::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Ca(arguments) => ca::run(&arguments, &Clock::System),

@@ -27,6 +27,7 @@ mod log;
 mod mail;
 mod ops;
 mod portal;
+mod reload;
 mod route;
 mod sign_in;
 mod timeouts;
@@ -54,9 +55,11 @@ pub use load::{Document, load, parse};
 pub use log::AccessLog;
 pub use mail::Mail;
 pub use ops::Ops;
+pub use paths::inputs;
 pub use portal::{Portal, Title};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
+pub use reload::{Reload, needs_restart};
 pub use route::{Require, Route, RouteRole};
 pub use schema::{schema, schema_text};
 pub use sign_in::{
@@ -134,4 +137,7 @@ pub struct Config {
     /// The listener for operators: metrics and health.
     #[serde(default)]
     pub ops: Ops,
+    /// When this file is read anew while the gateway runs.
+    #[serde(default)]
+    pub reload: Reload,
 }

@@ -4,10 +4,12 @@ mod access_log;
 mod credentials;
 mod json;
 mod metrics;
+mod readiness;
 mod server;
 
 pub use access_log::{AccessLog, AccessLogBuffer, Entry, LogTarget};
 pub use credentials::{CredentialFigures, Credentials};
 pub use json::escape_into;
 pub use metrics::Metrics;
-pub use server::{Readiness, serve};
+pub use readiness::Readiness;
+pub use server::{COMMAND, Operations, serve};

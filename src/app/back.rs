@@ -1,32 +1,33 @@
-//! What is behind the gate: stores, registry, verbs, pages. Built once, in that order.
+//! What is behind the gate: stores and registry, opened once; verbs and pages, made anew with every configuration.
 
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::Handle;
 
+use super::StartError;
 use super::backstage::House;
 use super::stores::{OpenError, Stores};
-use super::{StartError, system};
 use crate::clock::Clock;
 use crate::config::{CertificateSignIn, Config, Document, PinVerifier, Pkcs12, Require};
+use crate::domain::PinRules;
 use crate::flows::{
-    Acquisition, AcquisitionSettings, Administration, AdministrationSettings, SignIn, SignInSettings,
+    Acquisition, AcquisitionSettings, Administration, AdministrationSettings, Pins, SignIn, SignInSettings,
 };
 use crate::ops::Metrics;
 use crate::pki::{Issuer, Judge, Trust};
 use crate::portal::{Application, Portal, PortalSettings};
-use crate::stores::{Directory, Registry, SessionLimits};
+use crate::stores::{AuditLog, Directory, Registry, SessionLimits, State};
 
-/// What is behind the gate.
-pub(super) struct Back {
+/// What is opened once and stays open, whatever the configuration becomes.
+pub(super) struct Kept {
     /// `None` without a directory.
     pub(super) registry: Option<Arc<Registry>>,
     pub(super) directory: Option<Directory>,
+    pub(super) audit: Option<Arc<AuditLog>>,
     /// The issuer's newest list (DER).
     pub(super) revocation_list: Arc<ArcSwapOption<Vec<u8>>>,
-    sign_in: Option<Arc<SignIn>>,
-    portal: Arc<Portal>,
+    state: Option<State>,
 }
 
 /// What the pages call.
@@ -38,54 +39,75 @@ pub(super) struct Verbs {
     revocation_list: Arc<ArcSwapOption<Vec<u8>>>,
 }
 
-impl Back {
-    /// Opens the stores and puts everything together.
-    pub(super) async fn build(
-        document: &Document,
-        trust: Option<&Arc<ArcSwap<Trust>>>,
-        issuer: Option<&Arc<Issuer>>,
-        clock: &Clock,
-        metrics: &Metrics,
-    ) -> Result<Self, StartError> {
-        let config = &document.config;
-        let (mut registry, mut directory) = (None, None);
-        let mut verbs = Verbs::default();
-        if config.directory.is_some() {
+/// What the verbs are made from, beside the stores.
+pub(super) struct Basis<'a> {
+    pub(super) config: &'a Config,
+    pub(super) trust: Option<&'a Arc<ArcSwap<Trust>>>,
+    pub(super) issuer: Option<&'a Arc<Issuer>>,
+    pub(super) clock: &'a Clock,
+    pub(super) metrics: &'a Metrics,
+}
+
+impl Kept {
+    /// Opens the stores that the configuration names.
+    pub(super) async fn open(document: &Document, clock: &Clock) -> Result<Self, StartError> {
+        let mut kept = Self {
+            registry: None,
+            directory: None,
+            audit: None,
+            revocation_list: Arc::default(),
+            state: None,
+        };
+        if document.config.directory.is_some() {
             let stores = Stores::open(document).await.map_err(|error| match error {
                 OpenError::Config(problems) => StartError::Config(problems),
                 OpenError::Unavailable(unavailable) => StartError::Store(unavailable),
             })?;
-            let lockout = config.sign_in.as_ref().map(|sign_in| sign_in.lockout).unwrap_or_default();
-            let registration = config.trust.as_ref().map(|trust| trust.registration).unwrap_or_default();
-            let known = Arc::new(Registry::new(lockout.stops_certificates, registration));
+            let registry = Arc::new(Registry::default());
+            rule(&registry, &document.config);
             // Before it was filled once, a suspended user would pass.
-            stores.directory.refresh(&known, clock.now()).await.map_err(StartError::Store)?;
-            directory = Some(stores.directory.clone());
-            verbs = Verbs::of(config, stores, &known, trust, issuer, clock, metrics);
-            registry = Some(known);
+            stores.directory.refresh(&registry, clock.now()).await.map_err(StartError::Store)?;
+            kept.registry = Some(registry);
+            kept.directory = Some(stores.directory);
+            kept.audit = Some(stores.audit);
+            kept.state = Some(stores.state);
         }
-        let (sign_in, revocation_list) = (verbs.sign_in.clone(), verbs.revocation_list.clone());
-        let portal = Portal::new(pages(config, verbs, clock)).map_err(system)?;
-        Ok(Self { registry, directory, revocation_list, sign_in, portal: Arc::new(portal) })
+        Ok(kept)
     }
 
-    /// Who stands behind the data path.
-    pub(super) fn house(&self, runtime: Handle) -> House {
-        House { runtime, sign_in: self.sign_in.clone(), portal: self.portal.clone() }
+    /// Who stands behind the data path, with `pins` and `rules` for whoever signs in.
+    pub(super) fn house(
+        &self,
+        basis: &Basis<'_>,
+        pins: Option<Pins>,
+        rules: Option<PinRules>,
+        runtime: Handle,
+    ) -> Result<House, String> {
+        let verbs = match (&self.directory, &self.state, &self.audit, &self.registry) {
+            (Some(directory), Some(state), Some(audit), Some(registry)) => {
+                let (directory, state, audit) = (directory.clone(), state.clone(), audit.clone());
+                Verbs::of(basis, Stores { directory, state, audit, pins, rules }, registry)
+            }
+            _ => Verbs::default(),
+        };
+        let verbs = Verbs { revocation_list: self.revocation_list.clone(), ..verbs };
+        let sign_in = verbs.sign_in.clone();
+        let portal = Portal::new(pages(basis.config, verbs, basis.clock))?;
+        Ok(House { runtime, sign_in, portal: Arc::new(portal) })
     }
 }
 
+/// Has the registry go by the rules of a configuration.
+pub(super) fn rule(registry: &Registry, config: &Config) {
+    let lockout = config.sign_in.as_ref().map(|sign_in| sign_in.lockout).unwrap_or_default();
+    let registration = config.trust.as_ref().map(|trust| trust.registration).unwrap_or_default();
+    registry.rule(lockout.stops_certificates, registration);
+}
+
 impl Verbs {
-    fn of(
-        config: &Config,
-        stores: Stores,
-        registry: &Arc<Registry>,
-        trust: Option<&Arc<ArcSwap<Trust>>>,
-        issuer: Option<&Arc<Issuer>>,
-        clock: &Clock,
-        metrics: &Metrics,
-    ) -> Self {
-        let Some(sign_in) = sign_in(config, stores, registry, trust, clock, metrics).map(Arc::new) else {
+    fn of(basis: &Basis<'_>, stores: Stores, registry: &Arc<Registry>) -> Self {
+        let Basis { config, issuer, metrics, .. } = *basis;
+        let Some(sign_in) = sign_in(basis, stores, registry).map(Arc::new) else {
             return Self::default();
         };
         let observer = || {
@@ -120,14 +142,8 @@ impl Verbs {
     }
 }
 
-fn sign_in(
-    config: &Config,
-    stores: Stores,
-    registry: &Arc<Registry>,
-    trust: Option<&Arc<ArcSwap<Trust>>>,
-    clock: &Clock,
-    metrics: &Metrics,
-) -> Option<SignIn> {
+fn sign_in(basis: &Basis<'_>, stores: Stores, registry: &Arc<Registry>) -> Option<SignIn> {
+    let Basis { config, trust, clock, metrics, .. } = *basis;
     let sign_in = config.sign_in.as_ref()?;
     let pins = stores.pins?;
     let counter = metrics.sign_ins.clone();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::plan;
 use crate::clock::Clock;
@@ -120,14 +121,22 @@ pub(super) fn outlets(
     Outlets { shared: Arc::clone(shared), believer, metrics: metrics.clone(), file }
 }
 
-/// Publishes the list whenever it is due, and brings the newest one where it goes, for ever.
-pub(super) async fn follow(lists: RevocationLists, outlets: Outlets, clock: Clock) {
+/// Publishes the list whenever it is due, and brings the newest one where it goes, until it is no longer wanted.
+pub(super) async fn follow(
+    lists: RevocationLists,
+    outlets: Outlets,
+    clock: Clock,
+    mut wanted: watch::Receiver<()>,
+) {
     let mut brought = None;
     let mut failing = false;
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tick.tick().await;
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = wanted.changed() => return,
+        }
         let done = match lists.current(clock.now()).await {
             Ok(list) if brought == Some(list.number) => Ok(()),
             Ok(list) => {

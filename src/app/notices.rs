@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{Document, Mail, Problem};
@@ -57,13 +58,23 @@ pub(super) fn notices(
     }))
 }
 
-/// Sends what is to be sent, for ever; without `notices` only counts it.
-pub(super) async fn follow(notices: Option<Notices>, directory: Directory, clock: Clock, metrics: Metrics) {
+/// Sends what is to be sent, until that is no longer wanted; without `notices` only counts it. Never stops in the middle
+/// of a mail, whose fate nobody would know then.
+pub(super) async fn follow(
+    notices: Option<Notices>,
+    directory: Directory,
+    clock: Clock,
+    metrics: Metrics,
+    mut wanted: watch::Receiver<()>,
+) {
     let mut reminded: Option<Timestamp> = None;
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tick.tick().await;
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = wanted.changed() => return,
+        }
         let now = clock.now();
         if let Some(notices) = &notices {
             if reminded.is_none_or(|last| (now.as_second() - last.as_second()).abs() >= REMIND) {

@@ -28,6 +28,15 @@ pub struct Plan {
 
 /// Reads and checks all that `document` names. Starts nothing.
 pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
+    plan_after(document, now, None)
+}
+
+/// The same, for what shall take the place of a configuration that is in force with this trust.
+pub(super) fn plan_after(
+    document: &Document,
+    now: Timestamp,
+    before: Option<&Trust>,
+) -> Result<Plan, Problems> {
     let Document { config, source } = document;
     let mut problems = source.problems();
     let mut hosts = Vec::new();
@@ -45,7 +54,7 @@ pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
             }
         }
     }
-    let trust = trust(config, now).unwrap_or_else(|errors| {
+    let trust = trust(config, now, before).unwrap_or_else(|errors| {
         problems.extend(errors.into_iter().map(|(pointer, message)| source.problem(&pointer, message)));
         None
     });
@@ -93,9 +102,15 @@ pub(super) fn trust_source(trust: &config::Trust) -> TrustSource<'_> {
     }
 }
 
-fn trust(config: &Config, now: Timestamp) -> Result<Option<Trust>, Vec<(String, String)>> {
+fn trust(
+    config: &Config,
+    now: Timestamp,
+    before: Option<&Trust>,
+) -> Result<Option<Trust>, Vec<(String, String)>> {
     let Some(trust) = &config.trust else { return Ok(None) };
-    Trust::load(&trust_source(trust), now).map(Some).map_err(|errors| {
+    let source = trust_source(trust);
+    let loaded = before.map_or_else(|| Trust::load(&source, now), |before| before.successor(&source, now));
+    loaded.map(Some).map_err(|errors| {
         errors
             .into_iter()
             .map(|error| {

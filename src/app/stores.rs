@@ -91,6 +91,11 @@ struct Secrets {
     rules: Option<PinRules>,
 }
 
+/// What checks and hashes PINs, and the rules for new ones, as the files have them now.
+pub(super) fn pins(document: &Document) -> Result<(Option<Pins>, Option<PinRules>), Problems> {
+    Secrets::read(document).map(|secrets| (secrets.pins, secrets.rules))
+}
+
 /// Reads every file that the stores and the PINs need, and says whatever is wrong with them, all at once.
 pub(super) fn check(document: &Document) -> Vec<Problem> {
     Secrets::read(document).err().map(|problems| problems.iter().cloned().collect()).unwrap_or_default()

@@ -1,9 +1,10 @@
 //! `check`: says whether a configuration is good, and every mistake if it isn't. Changes nothing.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::operations::{self, Trouble};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::{self, Config, Document, Problems};
@@ -20,6 +21,10 @@ pub struct Args {
     /// Print the configuration with every default filled in and every path absolute.
     #[arg(long)]
     pub print: bool,
+    /// Also name what a running gateway can't change without a restart: its address for operators (IP:PORT), or the
+    /// file that it goes by.
+    #[arg(long, value_name = "RUNNING")]
+    pub against: Option<String>,
 }
 
 /// Runs the command: 0 and "ok" if the file is good, else 78 and all mistakes on stderr.
@@ -39,9 +44,37 @@ pub fn run(args: &Args) -> ExitCode {
 fn answer(args: &Args) -> Result<String, String> {
     match config::load(&args.config).and_then(meaning) {
         Ok(document) if args.print => effective(&document.config),
+        Ok(document) if args.against.is_some() => {
+            against(&document, args.against.as_deref().unwrap_or_default())
+        }
         Ok(_) => Ok(format!("{}: ok\n", args.config.display())),
         Err(problems) => Err(problems.to_string()),
     }
+}
+
+/// What of the file a reload of `running` can't bring about.
+fn against(document: &Document, running: &str) -> Result<String, String> {
+    let running = match running.parse() {
+        Ok(address) => {
+            let text = operations::config(address).map_err(|trouble| match trouble {
+                Trouble::Unreachable(told) | Trouble::Refused(told) => told,
+            })?;
+            config::parse(Path::new(running), &text)
+        }
+        Err(_) => config::load(Path::new(running)),
+    };
+    let running = running.map_err(|problems| problems.to_string())?;
+    let name = document.source.name();
+    let fixed = config::needs_restart(&running.config, &document.config);
+    if fixed.is_empty() {
+        return Ok(format!("{name}: ok, a reload brings all of it about\n"));
+    }
+    let mut told =
+        format!("{name}: ok, but without a restart (or an upgrade in place) these can't change:\n");
+    for pointer in fixed {
+        told.push_str(&format!("  {}\n", pointer.trim_start_matches('/')));
+    }
+    Ok(told)
 }
 
 /// What the file means, beyond its form: whether the files that it names are there and fit.
@@ -58,7 +91,6 @@ fn effective(config: &Config) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::*;
 
@@ -67,7 +99,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("sekisho.yaml");
         let name = config.display().to_string();
-        let args = Args { config: config.clone(), print: false };
+        let args = Args { config: config.clone(), print: false, against: None };
         fs::write(&config, include_str!("../../config/sekisho.yaml")).unwrap();
         let missing = answer(&args).unwrap_err();
         for (file, place) in [

@@ -70,6 +70,7 @@ fn demo(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
     };
     let file = settings.write(dir)?;
     let gateway = start_gate(dir, &file, clock)?;
+    gateway.follow(&file);
     let announcement = Announcement {
         dir,
         pki,

@@ -41,6 +41,7 @@ fn serve(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
         tracing::info!(%address, "Listening");
     }
     tracing::info!(address = %gateway.ops_address(), "Listening for operators");
+    gateway.follow(&arguments.config);
     print("ready\n")?;
     signals.run(gateway);
     Ok(())
@@ -69,6 +70,7 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     rotated: Signal,
+    changed: Signal,
 }
 
 impl Signals {
@@ -80,21 +82,24 @@ impl Signals {
             let terminate = signal(SignalKind::terminate())?;
             let interrupt = signal(SignalKind::interrupt())?;
             let rotated = signal(SignalKind::user_defined1())?;
+            let changed = signal(SignalKind::hangup())?;
             drop(entered);
-            Ok(Self { runtime, terminate, interrupt, rotated })
+            Ok(Self { runtime, terminate, interrupt, rotated, changed })
         };
         install().map_err(|error| Failure::new(SOFTWARE, format!("signals can't be handled: {error}")))
     }
 
-    /// Blocks until SIGTERM or SIGINT, then drains. SIGUSR1 opens the access log anew.
+    /// Blocks until SIGTERM or SIGINT, then drains. SIGUSR1 opens the access log anew, SIGHUP reloads the configuration.
     pub(super) fn run(self, gateway: Gateway) {
-        let Self { runtime, mut terminate, mut interrupt, mut rotated } = self;
+        let Self { runtime, mut terminate, mut interrupt, mut rotated, mut changed } = self;
         runtime.block_on(async {
             loop {
                 tokio::select! {
                     _ = terminate.recv() => return,
                     _ = interrupt.recv() => return,
                     _ = rotated.recv() => gateway.reopen_access_log(),
+                    // What went wrong is in the log.
+                    _ = changed.recv() => drop(gateway.reload()),
                 }
             }
         });

@@ -7,58 +7,75 @@ use super::{AccessLog, Config, DirectoryUrl, OneOrMany, StateUrl};
 /// Makes every path of the configuration absolute, given that the file stands in `directory`.
 pub(super) fn resolve(config: &mut Config, directory: &Path) {
     let resolve = |path: &mut PathBuf| *path = directory.join(&*path);
+    read(config).into_iter().for_each(resolve);
+    written(config).into_iter().for_each(resolve);
+}
+
+/// The files and folders that the configuration names to be read: when one of them changes, so may what it means.
+pub fn inputs(config: &Config) -> Vec<PathBuf> {
+    let mut config = config.clone();
+    read(&mut config).into_iter().map(|path| path.clone()).collect()
+}
+
+/// What the gateway reads.
+fn read(config: &mut Config) -> Vec<&mut PathBuf> {
+    let mut all = Vec::new();
     for host in config.hosts.values_mut() {
-        resolve(&mut host.tls.certificate);
-        resolve(&mut host.tls.key);
+        all.extend([&mut host.tls.certificate, &mut host.tls.key]);
     }
     if let Some(trust) = &mut config.trust {
         match &mut trust.authorities {
-            OneOrMany::One(path) => resolve(path),
-            OneOrMany::Many(paths) => paths.iter_mut().for_each(resolve),
+            OneOrMany::One(path) => all.push(path),
+            OneOrMany::Many(paths) => all.extend(paths),
         }
         if let Some(crl) = &mut trust.crl {
-            crl.sources.iter_mut().for_each(resolve);
+            all.extend(&mut crl.sources);
         }
     }
     if let Some(sign_in) = &mut config.sign_in {
-        sign_in.pin.pepper_file.iter_mut().for_each(resolve);
-        sign_in.pin.deny_list.iter_mut().for_each(resolve);
+        all.extend(&mut sign_in.pin.pepper_file);
+        all.extend(&mut sign_in.pin.deny_list);
         if let Some(http) = &mut sign_in.pin.http {
-            [&mut http.authorities, &mut http.certificate, &mut http.key].into_iter().for_each(resolve);
+            all.extend([&mut http.authorities, &mut http.certificate, &mut http.key]);
         }
     }
     if let Some(directory) = &mut config.directory {
-        if let DirectoryUrl::Sqlite(path) = &mut directory.url {
-            resolve(path);
+        all.extend(&mut directory.password_file);
+    }
+    all.extend(&mut config.state.password_file);
+    all.extend(&mut config.state.authorities);
+    if let Some(issuer) = &mut config.issuer {
+        all.push(&mut issuer.certificate);
+        all.extend([&mut issuer.key, &mut issuer.passphrase_file].into_iter().flatten());
+        if let Some(pkcs11) = &mut issuer.pkcs11 {
+            all.push(&mut pkcs11.pin_file);
         }
-        directory.password_file.iter_mut().for_each(resolve);
+    }
+    all.extend(&mut config.acquisition.helpers);
+    if let Some(mail) = &mut config.mail {
+        let files = [&mut mail.authorities, &mut mail.password_file, &mut mail.templates];
+        all.extend(files.into_iter().flatten());
+    }
+    all.extend(&mut config.portal.theme);
+    all.extend(&mut config.portal.notices);
+    all
+}
+
+/// What the gateway writes.
+fn written(config: &mut Config) -> Vec<&mut PathBuf> {
+    let mut all = Vec::new();
+    if let Some(DirectoryUrl::Sqlite(path)) = config.directory.as_mut().map(|directory| &mut directory.url) {
+        all.push(path);
     }
     if let StateUrl::Embedded(path) = &mut config.state.url {
-        resolve(path);
+        all.push(path);
     }
-    config.state.password_file.iter_mut().for_each(resolve);
-    config.state.authorities.iter_mut().for_each(resolve);
     if let Some(issuer) = &mut config.issuer {
-        resolve(&mut issuer.certificate);
-        [&mut issuer.key, &mut issuer.passphrase_file, &mut issuer.crl.file]
-            .into_iter()
-            .flatten()
-            .for_each(resolve);
-        if let Some(pkcs11) = &mut issuer.pkcs11 {
-            resolve(&mut pkcs11.pin_file);
-        }
+        all.extend(&mut issuer.crl.file);
     }
-    config.acquisition.helpers.iter_mut().for_each(resolve);
-    if let Some(mail) = &mut config.mail {
-        [&mut mail.authorities, &mut mail.password_file, &mut mail.templates]
-            .into_iter()
-            .flatten()
-            .for_each(resolve);
-    }
-    config.portal.theme.iter_mut().for_each(resolve);
-    config.portal.notices.iter_mut().for_each(resolve);
-    config.audit.iter_mut().for_each(resolve);
+    all.extend(&mut config.audit);
     if let AccessLog::File(path) = &mut config.access_log {
-        resolve(path);
+        all.push(path);
     }
+    all
 }

@@ -117,6 +117,12 @@ metrics! {
     notice_failures: IntCounter = "sekisho_notice_failures_total";
     /// nextUpdate of the revocation list that the issuer publishes, in seconds since 1970.
     revocation_list_next_update: Gauge = "sekisho_revocation_list_next_update_timestamp_seconds";
+    /// Whether the last reload of the configuration succeeded: 1 or 0.
+    reload_success: IntGauge = "sekisho_config_last_reload_success";
+    /// When the configuration was last reloaded with success, in seconds since 1970; 0 before the first time.
+    reloaded: Gauge = "sekisho_config_last_reload_success_timestamp_seconds";
+    /// Reloads of the configuration, by outcome: good or refused.
+    reloads: IntCounterVec = "sekisho_config_reloads_total" ["outcome"];
     /// 1 while the gate drains, else 0.
     draining: IntGauge = "sekisho_draining";
     /// Buffers of access log lines that were dropped, because the disk was too slow.

@@ -1,8 +1,8 @@
-//! The listener for operators: `/metrics`, `/livez`, `/readyz`, in plain HTTP/1.1.
+//! The listener for operators, in plain HTTP/1.1: `/metrics`, `/livez`, `/readyz`; from the machine itself also `/config`
+//! and, by POST, `/reload`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,32 +15,40 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-use super::Metrics;
+use super::{Metrics, Readiness};
 
-/// Whether traffic should be sent here. False before the gate serves and as soon as it drains.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+/// What a command of ours says of itself.
+pub const COMMAND: &str = "sekisho-command";
 
-impl Readiness {
-    /// Says whether traffic should be sent here from now on.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
-    }
-
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
+/// What an operator may have done from the machine itself.
+pub trait Operations: Send + Sync + 'static {
+    /// Reads the configuration anew, or says what is wrong with it. May block.
+    fn reload(&self) -> Result<(), String>;
+    /// The configuration in force, as YAML.
+    fn config(&self) -> String;
 }
 
 /// Serves until it is dropped.
-pub async fn serve(listener: TcpListener, metrics: Metrics, readiness: Readiness) {
+pub async fn serve(
+    listener: TcpListener,
+    metrics: Metrics,
+    readiness: Readiness,
+    operations: Arc<dyn Operations>,
+) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let (metrics, readiness) = (metrics.clone(), readiness.clone());
+            Ok((stream, peer)) => {
+                // Whoever may connect from here could also edit the file; everybody else only looks.
+                let is_local =
+                    peer.ip().is_loopback() || stream.local_addr().is_ok_and(|own| own.ip() == peer.ip());
+                let answering = Answering {
+                    metrics: metrics.clone(),
+                    readiness: readiness.clone(),
+                    operations: is_local.then(|| operations.clone()),
+                };
                 let service = service_fn(move |request| {
-                    let response = answer(&request, &metrics, &readiness);
-                    async move { Ok::<_, Infallible>(response) }
+                    let answering = answering.clone();
+                    async move { Ok::<_, Infallible>(answering.answer(&request).await) }
                 });
                 tokio::spawn(
                     http1::Builder::new()
@@ -58,17 +66,54 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, readiness: Readiness
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics, readiness: &Readiness) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned());
+/// What one connection is answered from.
+#[derive(Clone)]
+struct Answering {
+    metrics: Metrics,
+    readiness: Readiness,
+    /// `None` for whoever isn't on this machine.
+    operations: Option<Arc<dyn Operations>>,
+}
+
+impl Answering {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        match (request.method(), path) {
+            (&Method::POST, "/reload") => return self.reload(request).await,
+            (&Method::GET | &Method::HEAD, _) => {}
+            _ => return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned()),
+        }
+        match path {
+            "/metrics" => text(StatusCode::OK, self.metrics.scrape()),
+            "/livez" => text(StatusCode::OK, "alive\n".to_owned()),
+            "/readyz" => {
+                let (status, detail) = self.readiness.look();
+                text(status, detail)
+            }
+            "/config" => match &self.operations {
+                Some(operations) => text(StatusCode::OK, operations.config()),
+                None => from_elsewhere(),
+            },
+            _ => text(StatusCode::NOT_FOUND, "try /metrics, /livez, /readyz or /config\n".to_owned()),
+        }
     }
-    match request.uri().path() {
-        "/metrics" => text(StatusCode::OK, metrics.scrape()),
-        "/livez" => text(StatusCode::OK, "alive\n".to_owned()),
-        "/readyz" if readiness.get() => text(StatusCode::OK, "ready\n".to_owned()),
-        "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned()),
-        _ => text(StatusCode::NOT_FOUND, "try /metrics, /livez or /readyz\n".to_owned()),
+
+    async fn reload(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let Some(operations) = self.operations.clone() else { return from_elsewhere() };
+        // No page in a browser of this machine can send this without being asked first (CORS).
+        if !request.headers().contains_key(COMMAND) {
+            return text(StatusCode::FORBIDDEN, format!("this takes the header field {COMMAND}\n"));
+        }
+        match tokio::task::spawn_blocking(move || operations.reload()).await {
+            Ok(Ok(())) => text(StatusCode::OK, "reloaded\n".to_owned()),
+            Ok(Err(problem)) => text(StatusCode::UNPROCESSABLE_ENTITY, format!("{problem}\n")),
+            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the reload panicked\n".to_owned()),
+        }
     }
+}
+
+fn from_elsewhere() -> Response<Full<Bytes>> {
+    text(StatusCode::FORBIDDEN, "only from this machine\n".to_owned())
 }
 
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {

@@ -23,12 +23,13 @@ pub enum Registered {
     Stale,
 }
 
-/// Contracts, users and suspensions, as of a moment ago.
+/// Contracts, users and suspensions, as of a moment ago. At first it knows nobody.
+#[derive(Default)]
 pub struct Registry {
     /// Whether wrong PINs that were typed without the certificate stop its holder too.
-    stops_certificates: bool,
+    stops_certificates: AtomicBool,
     /// Whether a certificate must be registered.
-    requires_registration: bool,
+    requires_registration: AtomicBool,
     /// The number of the last change in the picture, readable without waiting for anybody.
     change: AtomicI64,
     /// Whether the picture is too old to be believed.
@@ -105,15 +106,18 @@ pub(super) struct Changes {
 }
 
 impl Registry {
-    /// An empty registry, which knows nobody.
+    /// An empty registry that goes by these rules.
     pub fn new(stops_certificates: bool, registration: Registration) -> Self {
-        Self {
-            stops_certificates,
-            requires_registration: registration == Registration::Required,
-            change: AtomicI64::new(0),
-            is_stale: AtomicBool::new(false),
-            picture: RwLock::default(),
-        }
+        let registry = Self::default();
+        registry.rule(stops_certificates, registration);
+        registry
+    }
+
+    /// What to go by from now on: whether wrong PINs that were typed without the certificate stop its holder too, and
+    /// whether a certificate must be registered.
+    pub fn rule(&self, stops_certificates: bool, registration: Registration) {
+        self.stops_certificates.store(stops_certificates, Ordering::Release);
+        self.requires_registration.store(registration == Registration::Required, Ordering::Release);
     }
 
     /// What is known of `identity` when it is proven by a certificate, by a session that was made with one, or (with
@@ -128,7 +132,7 @@ impl Registry {
         }
         let Some(entry) = picture.users.get(identity) else { return Registered::Unknown };
         let stops = |cause: &SuspensionCause| match cause {
-            SuspensionCause::WrongPins => by_pin || self.stops_certificates,
+            SuspensionCause::WrongPins => by_pin || self.stops_certificates.load(Ordering::Acquire),
             SuspensionCause::WrongPinsWithCertificate
             | SuspensionCause::Staff
             | SuspensionCause::Administrator => true,
@@ -157,7 +161,9 @@ impl Registry {
     pub fn objection(&self, fingerprint: &[u8; 32]) -> Option<Refusal> {
         let (reason, detail) = match self.credential(fingerprint) {
             RegisteredCredential::Live { .. } => return None,
-            RegisteredCredential::Unknown if !self.requires_registration => return None,
+            RegisteredCredential::Unknown if !self.requires_registration.load(Ordering::Acquire) => {
+                return None;
+            }
             RegisteredCredential::Unknown => (Reason::Unregistered, "the directory has no such credential"),
             RegisteredCredential::Issued => (Reason::Unregistered, "its acquisition was not completed"),
             RegisteredCredential::Retired => (Reason::Retired, "a newer credential took its place"),

@@ -75,9 +75,18 @@ impl Gate {
     /// A gate before several endpoints.
     pub fn before(endpoints: &[SocketAddr], ca: Ca, settings: Settings<'_>) -> Self {
         let folder = lay_out(endpoints, &ca, &settings);
-        let gateway = start_in(&folder, settings.clock.clone()).unwrap_or_else(|error| panic!("{error}"));
+        Self::in_folder_at(folder, ca, settings.clock)
+    }
+
+    /// The gate of a folder that somebody else has laid out under `ca`.
+    pub fn in_folder(folder: TempDir, ca: Ca) -> Self {
+        Self::in_folder_at(folder, ca, Clock::System)
+    }
+
+    fn in_folder_at(folder: TempDir, ca: Ca, clock: Clock) -> Self {
+        let gateway = start_in(&folder, clock.clone()).unwrap_or_else(|error| panic!("{error}"));
         let (address, ops) = (gateway.addresses()[0], gateway.ops_address());
-        Self { gateway: Some(gateway), ca, folder, clock: settings.clock, address, ops }
+        Self { gateway: Some(gateway), ca, folder, clock, address, ops }
     }
 
     /// A client that knows the gate's CA.
@@ -120,6 +129,28 @@ impl Gate {
         };
         let trust = Trust::load(&source, self.clock.now()).unwrap_or_else(|errors| panic!("{errors:?}"));
         self.gateway.as_ref().unwrap().publish_trust(trust);
+    }
+
+    /// Has the gate read its folder anew whenever something in it changes.
+    pub fn follow(&self) {
+        self.gateway.as_ref().unwrap().follow(&self.folder.path().join("sekisho.yaml"));
+    }
+
+    /// Has the gate read its folder anew, once; [`Gate::follow`] comes first.
+    pub fn reload(&self) -> Result<(), String> {
+        self.gateway.as_ref().unwrap().reload()
+    }
+
+    /// The text of a file of the folder.
+    pub fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
+    /// Writes a file of the folder, whole or not at all, as a careful operator does.
+    pub fn write(&self, name: &str, text: &str) {
+        let (new, file) = (self.folder.path().join("new"), self.folder.path().join(name));
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, file).unwrap();
     }
 
     /// The lines of the access log so far.

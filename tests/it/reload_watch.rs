@@ -1,0 +1,129 @@
+//! A change of a file is enough: settled, renamed into place, or a folder swapped beneath a symbolic link.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use rustix::process::Signal;
+
+use crate::support::backend::Backend;
+use crate::support::client::Client;
+use crate::support::eventually;
+use crate::support::gate::{CERT, Gate, HOSTS, Settings, lay_out};
+use crate::support::pki::{COMMON_NAME, Ca};
+use crate::support::process::{Running, sekisho};
+
+const GOOD: &str = "sekisho_config_reloads_total{outcome=\"good\"}";
+const REFUSED: &str = "sekisho_config_reloads_total{outcome=\"refused\"}";
+
+fn following(backend: &Backend) -> Gate {
+    let gate = Gate::start(backend);
+    gate.follow();
+    gate
+}
+
+#[test]
+fn a_list_that_is_renamed_into_place_revokes() {
+    let backend = Backend::start();
+    let gate = following(&backend);
+    let credential = gate.ca.client(COMMON_NAME);
+    let mut idle = gate.client().with(&credential).connect(CERT).unwrap();
+    gate.write("ca.crl", &gate.ca.crl(&[&credential]));
+    // The gate closes it: its certificate is good no longer.
+    assert!(idle.is_closed());
+    gate.counts(GOOD, 1.0);
+    assert_eq!(gate.client().with(&credential).get(CERT, "/banking/").status, 403);
+}
+
+#[test]
+fn what_was_broken_is_taken_up_when_it_is_mended() {
+    let backend = Backend::start();
+    let gate = following(&backend);
+    let next = Ca::new("Mihon Bank Web CA");
+    let server = next.server(&HOSTS);
+    gate.write("server.pem", &server.pem);
+    gate.counts(REFUSED, 1.0);
+    gate.write("server.key", &server.key_pem);
+    gate.counts(GOOD, 1.0);
+    let tanaka = Client::new(gate.address, &next).with(&gate.ca.client(COMMON_NAME));
+    assert_eq!(tanaka.get(CERT, "/banking/").status, 200);
+}
+
+#[test]
+fn a_file_that_was_missing_is_taken_up_when_it_comes() {
+    let backend = Backend::start();
+    let gate = following(&backend);
+    let next = Ca::new("Mihon Bank CA-G2");
+    let text = gate.file("sekisho.yaml");
+    gate.write("sekisho.yaml", &text.replace("authorities: ca.pem", "authorities: [ca.pem, g2.pem]"));
+    gate.counts(REFUSED, 1.0);
+    gate.write("g2.pem", &next.pem());
+    gate.counts(GOOD, 1.0);
+}
+
+/// Kubernetes mounts a ConfigMap as links into `..data`, itself a link to a dated folder, and swaps that.
+#[test]
+fn a_folder_that_is_swapped_beneath_a_link_is_taken_up() {
+    let backend = Backend::start();
+    let ca = Ca::new("Mihon Bank CA-G1");
+    let settings = Settings::default();
+    let (first, second) =
+        (lay_out(&[backend.address], &ca, &settings), lay_out(&[backend.address], &ca, &settings));
+    let mount = tempfile::tempdir().unwrap();
+    let data = mount.path().join("..data");
+    symlink(first.path(), &data).unwrap();
+    for entry in fs::read_dir(first.path()).unwrap() {
+        let name = entry.unwrap().file_name();
+        symlink(std::path::Path::new("..data").join(&name), mount.path().join(&name)).unwrap();
+    }
+    let gate = Gate::in_folder(mount, ca);
+    gate.follow();
+    let credential = gate.ca.client(COMMON_NAME);
+    fs::write(second.path().join("ca.crl"), gate.ca.crl(&[&credential])).unwrap();
+    let swapped = gate.folder.path().join("..new");
+    symlink(second.path(), &swapped).unwrap();
+    fs::rename(swapped, data).unwrap();
+    gate.counts(GOOD, 1.0);
+    assert_eq!(gate.client().with(&credential).get(CERT, "/banking/").status, 403);
+}
+
+#[test]
+fn sighup_and_the_command_reload_a_gate_that_watches_nothing() {
+    let backend = Backend::start();
+    let ca = Ca::new("Mihon Bank CA-G1");
+    let settings = Settings { yaml: "reload: { on_change: false }\n", ..Settings::default() };
+    let folder = lay_out(&[backend.address], &ca, &settings);
+    let path = folder.path();
+    let mut process = Running::sekisho(path, &["serve", "--config", "sekisho.yaml"]);
+    process.wait_until_ready();
+    let told = process.stderr();
+    let ops: serde_json::Value = told
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .find(|line| line.to_string().contains("Listening for operators"))
+        .unwrap();
+    let ops = ops.pointer("/fields/address").or(ops.get("address")).unwrap().as_str().unwrap().to_owned();
+    let reloaded = |count: &str| {
+        let (_, text) = crate::support::client::plain_get(ops.parse().unwrap(), "/metrics");
+        text.contains(&format!("sekisho_config_reloads_total{{outcome=\"good\"}} {count}\n"))
+    };
+    process.signal(Signal::HUP);
+    eventually("SIGHUP reloads", || reloaded("1"));
+    let outcome = sekisho(path, &["reload", "--ops", &ops]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "reloaded\n"), "{}", outcome.stderr);
+    assert!(reloaded("2"));
+    let against = |file: &str| sekisho(path, &["check", "--config", file, "--against", &ops]).good();
+    assert_eq!(against("sekisho.yaml"), "sekisho.yaml: ok, a reload brings all of it about\n");
+    let good = fs::read_to_string(path.join("sekisho.yaml")).unwrap();
+    fs::write(path.join("next.yaml"), good.replace("workers: 1", "workers: 2")).unwrap();
+    assert_eq!(
+        against("next.yaml"),
+        "next.yaml: ok, but without a restart (or an upgrade in place) these can't change:\n  workers\n"
+    );
+    fs::write(path.join("sekisho.yaml"), good.replace("workers: 1", "workers: 2")).unwrap();
+    let outcome = sekisho(path, &["reload", "--ops", &ops]);
+    assert_eq!(outcome.code, Some(78), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("this can't change without a restart"), "{}", outcome.stderr);
+    assert_eq!(process.stop(Signal::TERM).code, Some(0));
+    let outcome = sekisho(path, &["reload", "--ops", &ops]);
+    assert_eq!(outcome.code, Some(69), "{}", outcome.stderr);
+}
