@@ -33,6 +33,8 @@ fn ask(
     let unreachable = |error: &dyn std::fmt::Display| {
         Trouble::Unreachable(format!("no gateway answers for operators at {address}: {error}"))
     };
+    // reqwest wants one at hand, although nothing here is encrypted. That there is one already is fine.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| unreachable(&error))?;
     runtime.block_on(async {

@@ -43,7 +43,7 @@ mod tests {
         let config = |text: &str| parse(Path::new("sekisho.yaml"), text).unwrap().config;
         let running = config(BASE);
         assert_eq!(needs_restart(&running, &running), [""; 0]);
-        assert_eq!(needs_restart(&running, &config(&with("limits: { body: 1 MiB }"))), [""; 0]);
+        assert_eq!(needs_restart(&running, &config(&with("limits: { body: 1MiB }"))), [""; 0]);
         let changed = config(&with("workers: 7\nops: { bind: '127.0.0.1:1' }\naccess_log: off"));
         assert_eq!(needs_restart(&running, &changed), ["/workers", "/ops", "/access_log"]);
         assert_eq!(needs_restart(&changed, &running), ["/workers", "/ops", "/access_log"]);

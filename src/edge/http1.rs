@@ -134,10 +134,9 @@ impl Http1 {
     /// Waits for the head of the next request.
     async fn next_head(&mut self) -> Next {
         self.rules = self.connection.worker.rules();
-        let (timeouts, limits) = (self.rules.policy.timeouts, self.rules.policy.limits);
         let mut end = HeadEnd::default();
         let mut begun = false;
-        self.timer.set(timeouts.idle.get());
+        self.timer.set(self.rules.policy.timeouts.idle.get());
         loop {
             // An empty line before a request is somebody's leftover (RFC 9112, section 2.2).
             if !begun && self.read.starts_with(b"\r\n") {
@@ -146,8 +145,10 @@ impl Http1 {
             }
             if !begun && !self.read.is_empty() {
                 begun = true;
-                self.timer.set(timeouts.headers.get());
+                self.rules = self.connection.worker.rules();
+                self.timer.set(self.rules.policy.timeouts.headers.get());
             }
+            let limits = &self.rules.policy.limits;
             match end.find(&self.read) {
                 Ok(Some(length)) if length as u64 <= limits.header_bytes.bytes() => {
                     return Next::Head(length);
@@ -175,6 +176,10 @@ impl Http1 {
         }
         if self.timer.is_late() {
             return Poll::Ready(Wait::Late);
+        }
+        // Who is idle must not keep rules of before, and their connections to upstreams, from going.
+        if !begun && !self.connection.worker.goes_by(&self.rules) {
+            self.rules = self.connection.worker.rules();
         }
         if !begun && (self.connection.worker.is_draining() || self.connection.has_lost_standing()) {
             return Poll::Ready(Wait::Unwelcome);

@@ -2,11 +2,14 @@
 
 use std::fs;
 
+use sekisho::clock::Clock;
+
 use crate::support::backend::Backend;
 use crate::support::client::{Connection, plain, plain_get};
-use crate::support::gate::{CERT, Gate, OPTIONAL, Settings, WWW};
+use crate::support::gate::{CERT, Gate, OPTIONAL, WWW};
 use crate::support::http2::Http2;
-use crate::support::pki::{COMMON_NAME, Ca};
+use crate::support::people;
+use crate::support::pki::{COMMON_NAME, Ca, now};
 
 /// A gate that reloads when it is told to, and only then.
 fn gate(backend: &Backend) -> Gate {
@@ -85,7 +88,7 @@ fn new_limits_hold_for_live_connections() {
     let mut connection = gate.tanaka().connect(CERT).unwrap();
     let long = format!("/banking/{}", "a".repeat(2000));
     assert_eq!(ask(&mut connection, CERT, &long), 200);
-    edit(&gate, "reload:", "limits: { header_bytes: 1 KiB }\nreload:");
+    edit(&gate, "reload:", "limits: { header_bytes: 1KiB }\nreload:");
     assert_eq!(gate.reload(), Ok(()));
     assert_eq!(ask(&mut connection, CERT, &long), 431);
 }
@@ -104,7 +107,7 @@ fn a_host_that_is_gone_is_misdirected_on_live_connections_and_unknown_to_new_one
     assert_eq!(gate.reload(), Ok(()));
     connection.send(format!("Host: {WWW}\r\n\r\n").as_bytes());
     assert_eq!(connection.response().unwrap().status, 421);
-    assert_eq!(gate.client().alert(WWW), rustls::AlertDescription::UnrecognizedName);
+    assert_eq!(gate.client().alert(WWW), rustls::AlertDescription::UnrecognisedName);
 }
 
 #[test]
@@ -167,7 +170,7 @@ fn an_older_revocation_list_does_not_bring_certificates_back() {
     let backend = Backend::start();
     let gate = gate(&backend);
     let credential = gate.ca.client(COMMON_NAME);
-    let old = gate.file("ca.crl");
+    let old = gate.ca.crl_until(&[], now() + time::Duration::days(29));
     gate.write("ca.crl", &gate.ca.crl(&[&credential]));
     assert_eq!(gate.reload(), Ok(()));
     gate.write("ca.crl", &old);
@@ -232,11 +235,25 @@ fn what_is_broken_changes_nothing_and_is_named() {
     assert_eq!(gate.metric("sekisho_config_last_reload_success"), 1.0);
 }
 
+/// Who has signed in stays so: sessions are in the state, which stays open.
+#[test]
+fn whoever_has_signed_in_is_not_signed_out_by_a_reload() {
+    let backend = Backend::start();
+    let yaml = people::yaml("reload: { on_change: false }");
+    let gate = people::gate_with(&backend, &yaml, Clock::default());
+    gate.follow();
+    let mut ito = people::Browser::new(&gate);
+    ito.sign_in(people::ITO);
+    edit(&gate, "attempts: 6,", "attempts: 5,");
+    assert_eq!(gate.reload(), Ok(()));
+    assert_eq!(ito.open(WWW, "/banking/").status, 200);
+}
+
 #[test]
 fn every_reload_is_an_audit_record() {
     let backend = Backend::start();
-    let settings = Settings { yaml: "reload: { on_change: false }\n", people: true, ..Settings::default() };
-    let gate = Gate::with(&backend, Ca::new("Mihon Bank CA-G1"), settings);
+    let yaml = people::yaml("reload: { on_change: false }");
+    let gate = people::gate_with(&backend, &yaml, Clock::default());
     gate.follow();
     assert_eq!(gate.reload(), Ok(()));
     edit(&gate, "routes:", "routs:");
