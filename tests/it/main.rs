@@ -47,6 +47,7 @@ mod outside;
 mod drain;
 mod reload;
 mod reload_watch;
+mod under_change;
 mod pins;
 mod browser;
 mod sign_in_browser;

@@ -95,15 +95,10 @@ fn sighup_and_the_command_reload_a_gate_that_watches_nothing() {
     let path = folder.path();
     let mut process = Running::sekisho(path, &["serve", "--config", "sekisho.yaml"]);
     process.wait_until_ready();
-    let told = process.stderr();
-    let ops: serde_json::Value = told
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .find(|line| line.to_string().contains("Listening for operators"))
-        .unwrap();
-    let ops = ops.pointer("/fields/address").or(ops.get("address")).unwrap().as_str().unwrap().to_owned();
+    let address = process.address("Listening for operators");
+    let ops = address.to_string();
     let reloaded = |count: &str| {
-        let (_, text) = crate::support::client::plain_get(ops.parse().unwrap(), "/metrics");
+        let (_, text) = crate::support::client::plain_get(address, "/metrics");
         text.contains(&format!("sekisho_config_reloads_total{{outcome=\"good\"}} {count}\n"))
     };
     process.signal(Signal::HUP);

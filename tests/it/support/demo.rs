@@ -7,7 +7,6 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::eventually;
 use super::process::{Outcome, Running, run, sekisho};
 
 /// Requires a certificate; its own is ECDSA.
@@ -51,17 +50,7 @@ impl Demo {
         std::fs::write(&file, yaml).unwrap();
         let mut running = Running::sekisho(folder.path(), &["serve", "--config", "sekisho.yaml"]);
         running.wait_until_ready();
-        let address = |message: &str| {
-            let mut address = None;
-            eventually(message, || {
-                let log = running.stderr();
-                let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-                address = lines.find(|line| line["fields"]["message"] == message);
-                address.is_some()
-            });
-            address.unwrap()["fields"]["address"].as_str().unwrap().parse().unwrap()
-        };
-        let (listen, ops) = (address("Listening"), address("Listening for operators"));
+        let (listen, ops) = (running.address("Listening"), running.address("Listening for operators"));
         Self { folder: folder.path().to_owned(), listen, ops, backend: ops, running, own: Some(folder) }
     }
 

@@ -1,12 +1,14 @@
 //! Real programs: run to their end, or kept running and killed at the end of the test.
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use super::eventually;
 
@@ -110,6 +112,18 @@ impl Running {
             self.stdout().lines().any(|line| line == "ready") || self.child.try_wait().unwrap().is_some()
         });
         assert!(self.child.try_wait().unwrap().is_none(), "{}{}", self.stdout(), self.stderr());
+    }
+
+    /// The address in the line of its log with this message, once it is there.
+    pub fn address(&self, message: &str) -> SocketAddr {
+        let mut address = None;
+        eventually(message, || {
+            let log = self.stderr();
+            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            address = lines.find(|line| line["fields"]["message"] == message);
+            address.is_some()
+        });
+        address.unwrap()["fields"]["address"].as_str().unwrap().parse().unwrap()
     }
 
     /// Sends a signal.
