@@ -7,7 +7,7 @@ use std::thread;
 use rustls::HandshakeKind;
 
 use crate::support::backend::{Backend, Conversation};
-use crate::support::client::{Client, plain_get};
+use crate::support::client::{Client, Connection, plain_get};
 use crate::support::eventually;
 use crate::support::gate::{CERT, HOSTS, Settings, lay_out};
 use crate::support::http2::Http2;
@@ -104,7 +104,7 @@ fn http2(client: &Client, seen: &Seen) {
     }
 }
 
-fn tunnel(client: &Client, seen: &Seen) {
+fn open_tunnel(client: &Client) -> Connection {
     let mut connection = client.connect(CERT).unwrap();
     connection.send(
         format!(
@@ -113,6 +113,11 @@ fn tunnel(client: &Client, seen: &Seen) {
         .as_bytes(),
     );
     assert_eq!(connection.response().unwrap().status, 101);
+    connection
+}
+
+fn tunnel(client: &Client, seen: &Seen) {
+    let mut connection = open_tunnel(client);
     while seen.again(&seen.tunnel) {
         connection.send(b"hello");
         assert_eq!(connection.read_exactly(5).as_deref(), Some(&b"hello"[..]));
@@ -205,4 +210,50 @@ fn no_request_fails_during_a_hundred_reloads_twenty_rotations_and_twenty_lists()
         "requests without a failure: {keep_alive} keep-alive, {full} after a full handshake, {resumed} after a \
          resumed one, {http2} over HTTP/2; {tunnel} echoes through one WebSocket"
     );
+}
+
+/// How long a revocation takes from the list's file to each kind of connection.
+#[test]
+#[ignore = "a measurement: cargo test --release --test it -- --ignored --nocapture from_the_file"]
+#[expect(clippy::disallowed_methods, reason = "a measurement")]
+fn a_revocation_goes_from_the_file_to_live_connections() {
+    use std::time::{Duration, Instant};
+    let backend = Backend::conversing(converse);
+    let ca = Ca::new("Mihon Bank CA-G1");
+    let folder = lay_out(&[backend.address], &ca, &Settings::default());
+    let process = Running::sekisho(folder.path(), &["serve", "--config", "sekisho.yaml"]);
+    let client = Client::new(process.address("Listening"), &ca);
+    let mut times: [Vec<Duration>; 3] = Default::default();
+    let mut revoked = Vec::new();
+    for number in 0..20 {
+        let credential = ca.client(&format!("10000000000002 user{number}"));
+        let client = client.with(&credential);
+        let mut busy = Http2::connect(&client, CERT);
+        let mut idle = client.connect(CERT).unwrap();
+        idle.send(format!("GET /banking/ HTTP/1.1\r\nHost: {CERT}\r\n\r\n").as_bytes());
+        assert_eq!(idle.response().unwrap().status, 200);
+        let tunnel = open_tunnel(&client);
+        assert_eq!(busy.get(CERT, "/banking/").status, 200);
+        revoked.push(credential);
+        let list = ca.crl(&revoked.iter().collect::<Vec<_>>());
+        // Not always at the same point between two looks at the files.
+        thread::park_timeout(Duration::from_millis(number * 13));
+        let begun = Instant::now();
+        replace(folder.path(), "ca.crl", &list);
+        let ended = thread::scope(|scope| {
+            let closed = |mut connection: Connection| {
+                assert!(connection.is_closed());
+                begun.elapsed()
+            };
+            let (idle, tunnel) = (scope.spawn(move || closed(idle)), scope.spawn(move || closed(tunnel)));
+            // Refused, or on a connection that was closed between two requests.
+            while busy.try_get("/banking/").is_ok_and(|status| status == 200) {}
+            [begun.elapsed(), idle.join().unwrap(), tunnel.join().unwrap()]
+        });
+        times.iter_mut().zip(ended).for_each(|(times, time)| times.push(time));
+    }
+    for (kind, mut times) in ["busy HTTP/2", "idle HTTP/1.1", "WebSocket"].into_iter().zip(times) {
+        times.sort();
+        println!("{kind}: median {:?}, longest {:?}", times[times.len() / 2], times[times.len() - 1]);
+    }
 }

@@ -149,6 +149,16 @@ impl Http2 {
         self.finish(pending).unwrap().0
     }
 
+    /// The status of one `GET`; an error if the gate is about to close the connection, or has.
+    pub fn try_get(&mut self, path: &str) -> Result<u16, h2::Error> {
+        let uri = format!("https://{}{path}", self.name);
+        let sender = self.sender.clone();
+        self.wait(async move {
+            let request = Request::get(uri).body(()).unwrap();
+            Ok(sender.ready().await?.send_request(request, true)?.0.await?.status().as_u16())
+        })
+    }
+
     /// Streams that the gate allows at once.
     pub fn allowed_streams(&self) -> usize {
         self.sender.current_max_send_streams()
