@@ -72,6 +72,10 @@ fn longer(these: &[Duration], those: &[Duration]) -> f64 {
     sum / pairs
 }
 
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn name(kind: &str, user: usize) -> String {
     format!("{kind}{user}")
 }
@@ -144,7 +148,7 @@ fn enrol(document: &config::Document) {
                 match *kind {
                     "credential" => {
                         let credential = Credential {
-                            fingerprint: identity.user.as_str().to_owned(),
+                            fingerprint: format!("{:0>64}", hex(identity.user.as_str())),
                             serial: "01".to_owned(),
                             not_before: now,
                             not_after: now + jiff::SignedDuration::from_hours(24 * 300),

@@ -51,6 +51,7 @@ fn serve(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
 pub(super) fn prepare_process() {
     logging::start();
     raise_file_limit();
+    forbid_core_dumps();
 }
 
 /// The failure of a gateway that didn't start.
@@ -106,6 +107,13 @@ impl Signals {
         tracing::info!("Draining");
         gateway.drain();
         tracing::info!("Stopped");
+    }
+}
+
+/// A core dump would hold keys and PINs (T67).
+fn forbid_core_dumps() {
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        tracing::warn!(%error, "Core dumps can't be forbidden");
     }
 }
 

@@ -65,7 +65,7 @@ pub struct Asker<'a> {
 /// What became of signing in on the acquisition page (CIBMU921).
 #[derive(Debug)]
 pub enum BeginOutcome {
-    /// They may go on: the session is good for nothing else.
+    /// They may go on: the session is good for nothing else. With a temporary PIN, it is good for changing that first.
     Begun(Box<NewSession>),
     /// IDs or PIN are wrong, or it isn't to be said what: also for whoever holds a credential (T40, T44).
     Refused,

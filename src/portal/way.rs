@@ -3,7 +3,8 @@
 /// The longest path that is remembered, in bytes.
 const LONGEST: usize = 1024;
 /// The only pages of the portal that it may be.
-const OWN_PAGES: [&str; 4] = ["/sekisho/home", "/sekisho/pin", "/sekisho/renewal", "/sekisho/administration"];
+const OWN_PAGES: [&str; 5] =
+    ["/sekisho/home", "/sekisho/pin", "/sekisho/acquisition", "/sekisho/renewal", "/sekisho/administration"];
 
 /// A path on the host that the person is on, or nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

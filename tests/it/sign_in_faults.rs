@@ -5,7 +5,8 @@ use std::sync::{Arc, Barrier};
 
 use rustix::process::Signal;
 use sekisho::clock::Clock;
-use sekisho::stores::DirectorySettings;
+use sekisho::domain::UserTag;
+use sekisho::stores::{AttemptKey, DirectorySettings};
 
 use crate::pins::{Bank, decide};
 use crate::support::backend::Backend;
@@ -96,6 +97,24 @@ fn a_flushed_redis_gives_nobody_a_seventh_guess_and_lifts_no_suspension() {
     // Not even the right one.
     assert_ne!(browser.try_pin(ITO.0, TANAKA.1).status, 303);
     assert_eq!(bank.asked().len(), 6);
+}
+
+/// A store that fails between the two counts leaves the attempt in the state alone. That must not add up to a lockout that
+/// no suspension, no mail and no administrator knows of.
+#[test]
+fn attempts_that_an_outage_left_in_the_state_alone_lock_nobody_out() {
+    let gate = gate_with(&Backend::start(), &yaml(""), Clock::default());
+    let stores = stores(gate.folder.path());
+    let key = AttemptKey { tag: UserTag::of(&identity("ito")), proven: false };
+    let quiet = std::time::Duration::from_secs(3600);
+    for _ in 0..6 {
+        now(stores.state.reserve_attempt(&key, 6, quiet, gate.clock.now())).unwrap();
+    }
+    let mut browser = Browser::new(&gate);
+    for nth in 1..=5 {
+        assert_eq!(browser.try_pin(ITO.0, "wrong1").status, 200, "{nth}");
+    }
+    assert_eq!(browser.try_pin(ITO.0, ITO.1).status, 303);
 }
 
 #[test]

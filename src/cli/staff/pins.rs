@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Desk, Failure, failed};
 use crate::cli::failure::{CONFIG, SOFTWARE, UNAVAILABLE};
 use crate::config::{PinVerifier, SignIn};
-use crate::domain::{Identity, Pin, UserTag};
+use crate::domain::{Identity, Pin, SessionEnd, UserTag};
 use crate::flows::{PinTrouble, Pins, random_pin};
 use crate::stores::{AttemptKey, Unavailable};
 
@@ -55,6 +55,19 @@ impl<'a> Maker<'a> {
         })?;
         Ok(TemporaryPin { pin, hash, until: self.until })
     }
+}
+
+/// Ends the session of somebody whose PIN is another one now: whoever knew the old one may be in it.
+pub(super) async fn end_sessions(desk: &Desk, identity: &Identity) -> Option<Failure> {
+    desk.document.config.sign_in.as_ref()?;
+    let ended = async {
+        let state = desk.stores.state.as_ref().map_err(Clone::clone)?;
+        state.end_user(&UserTag::of(identity), SessionEnd::Withdrawn, desk.now()).await
+    };
+    ended.await.err().map(|error| {
+        failed(&error)
+            .hint("the directory is changed, but a session of the user may go on: do it again later")
+    })
 }
 
 /// Forgets in the state, too, what was counted. The directory has been changed by then, so that a failure is told but

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::pins::{Maker, TemporaryPin, forget_attempts};
+use super::pins::{Maker, TemporaryPin, end_sessions, forget_attempts};
 use super::table::{list, or_dash, table};
 use super::{
     Answer, Common, Desk, Failure, Who, failed, language, mail, name, no_contract, no_user, not_added, note,
@@ -161,7 +161,7 @@ async fn set_pin(desk: &Desk, identity: &Identity) -> Result<Answer, Failure> {
     let pin = Maker::new(desk)?.random().await?;
     let work = desk.stores.directory.set_pin(identity, &pin.hash, Some(pin.until), desk.now());
     desk.change("pin_set", Some(identity), Some("temporary"), work).await?.map_err(|error| failed(&error))?;
-    let trouble = forget_attempts(desk, identity).await;
+    let trouble = end_sessions(desk, identity).await.or(forget_attempts(desk, identity).await);
     let mut shown = Shown::of(find(desk, identity).await?);
     if !shown.user.suspensions.is_empty() {
         note("the user is suspended still: `sekisho user lift` ends that");

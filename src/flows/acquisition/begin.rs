@@ -40,7 +40,10 @@ impl Acquisition {
             self.write_down("acquisition_refused", &right.identity, "not_permitted", visitor).await?;
             return Ok(BeginOutcome::NotPermitted);
         }
-        let opened = sign_in.open(right.opening(Purpose::Acquisition), visitor).await?;
+        // Whoever has seen a temporary PIN on paper must not be the one who gets the certificate.
+        let is_temporary = right.candidate.pin_temporary_until.is_some() && sign_in.holds_pins();
+        let purpose = if is_temporary { Purpose::PinChange } else { Purpose::Acquisition };
+        let opened = sign_in.open(right.opening(purpose), visitor).await?;
         Ok(opened.map_or(BeginOutcome::Occupied, BeginOutcome::Begun))
     }
 }

@@ -168,7 +168,7 @@ impl Administration {
     }
 
     async fn lift(&self, identity: &Identity) -> Result<(), Unavailable> {
-        self.directory().lift_user(identity).await?;
+        self.directory().lift_by_administrator(identity).await?;
         for proven in [false, true] {
             let key = AttemptKey { tag: UserTag::of(identity), proven };
             self.settings.sign_in.settings.state.clear_attempts(&key).await?;

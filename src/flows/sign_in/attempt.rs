@@ -101,13 +101,24 @@ impl SignIn {
         let (limit, quiet) = (lockout.attempts.get(), lockout.quiet.get());
         let now = self.settings.clock.now();
         let key = attempt.key();
-        if self.settings.state.reserve_attempt(&key, limit, quiet, now).await? == Reservation::Exhausted {
-            return Ok(None);
+        let (state, directory) = (&self.settings.state, &self.settings.directory);
+        if state.reserve_attempt(&key, limit, quiet, now).await? == Reservation::Exhausted {
+            // The state also holds attempts that came to nothing, because a store failed in between: nobody is locked out
+            // by an outage. What the directory has counted decides, for IDs that nobody has as well (T44).
+            let counted = directory.attempts(attempt.identity, attempt.proven, quiet, now).await?;
+            if counted.is_some_and(|(count, _)| count >= limit) {
+                return Ok(None);
+            }
         }
         let attempts = Attempts { limit, quiet };
         // Of two at once, the state may see one first and the directory the other: the directory's number counts, so that
         // exactly one of them is the last.
-        self.settings.directory.count_attempt(attempt.identity, attempt.proven, attempts, now).await
+        let counted = directory.count_attempt(attempt.identity, attempt.proven, attempts, now).await;
+        if counted.is_err() {
+            // Nobody will look at this PIN. Where giving it back fails too, the directory's count makes up for it later.
+            let _ = state.release_attempt(&key, now).await;
+        }
+        counted
     }
 
     /// Takes an attempt back: no PIN was looked at, or it was right and led to nothing for another reason. Right ones

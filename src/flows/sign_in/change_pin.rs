@@ -39,10 +39,11 @@ impl SignIn {
             return Ok(PinChange::Throttled { retry_after });
         }
         let proven = signed_in.method != AuthMethod::Pin;
-        if let Some(ended) = self.check_present(identity, proven, present.as_ref(), token, visitor).await? {
-            return Ok(ended);
-        }
-        let replaced = self.replace(token, identity, proven, &new, visitor).await;
+        let old = match self.check_present(identity, proven, present.as_ref(), token, visitor).await? {
+            Ok(old) => old,
+            Err(ended) => return Ok(ended),
+        };
+        let replaced = self.replace(token, identity, proven, (&old, &new), visitor).await;
         if !matches!(replaced, Ok(PinChange::Changed(_))) {
             // The present one was right. Where this fails too, it stays counted.
             let _ = self.uncount(identity, proven).await;
@@ -50,7 +51,7 @@ impl SignIn {
         replaced
     }
 
-    /// Whether the present PIN is right; else what ends the change.
+    /// The hash of the present PIN, which is right; else what ends the change.
     async fn check_present(
         &self,
         identity: &Identity,
@@ -58,7 +59,7 @@ impl SignIn {
         present: Option<&Pin>,
         token: &SessionToken,
         visitor: &Visitor,
-    ) -> Result<Option<PinChange>, Unavailable> {
+    ) -> Result<Result<String, PinChange>, Unavailable> {
         let now = self.settings.clock.now();
         let candidate = self.settings.directory.candidate(identity, now).await?;
         let has_expired = candidate
@@ -79,7 +80,7 @@ impl SignIn {
             is_known: candidate.is_some(),
         };
         Ok(match self.try_pin(&attempt, visitor).await? {
-            Tried::Right { .. } => None,
+            Tried::Right { .. } => Ok(hash.unwrap_or_default().to_owned()),
             Tried::Wrong => {
                 let decision = Decision {
                     kind: "pin_change_refused",
@@ -88,13 +89,13 @@ impl SignIn {
                     detail: Some("wrong_pin"),
                 };
                 self.write_down(decision, visitor).await?;
-                Some(PinChange::Wrong)
+                Err(PinChange::Wrong)
             }
             Tried::Exhausted => {
                 self.settings.state.end_session(&token.key(), SessionEnd::Withdrawn, now).await?;
-                Some(PinChange::Suspended)
+                Err(PinChange::Suspended)
             }
-            Tried::Overloaded(retry_after) => Some(PinChange::Overloaded { retry_after }),
+            Tried::Overloaded(retry_after) => Err(PinChange::Overloaded { retry_after }),
         })
     }
 
@@ -103,7 +104,7 @@ impl SignIn {
         token: &SessionToken,
         identity: &Identity,
         proven: bool,
-        new: &Pin,
+        (old, new): (&str, &Pin),
         visitor: &Visitor,
     ) -> Result<PinChange, Unavailable> {
         let hash = match self.settings.pins.hash(new).await {
@@ -114,8 +115,8 @@ impl SignIn {
         let now = self.settings.clock.now();
         let decision = Decision { kind: "pin_changed", identity: Some(identity), by: "user", detail: None };
         self.write_down(decision, visitor).await?;
-        // With the PIN, its attempts are forgotten in the same transaction.
-        if !self.settings.directory.set_pin(identity, &hash, None, now).await? {
+        // With the PIN, its attempts are forgotten in the same transaction. What staff have set in the meantime stays.
+        if !self.settings.directory.change_pin(identity, (old, &hash), now).await? {
             return Ok(PinChange::Nobody);
         }
         self.settings.state.clear_attempts(&AttemptKey { tag: UserTag::of(identity), proven }).await?;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{missing, words};
+use crate::domain::Purpose;
 use crate::flows::{BeginOutcome, TypedIds};
 use crate::portal::asking::Asking;
 use crate::portal::forms::{self, Tokened, Typed};
@@ -89,6 +90,11 @@ pub(in crate::portal) async fn submit(
     };
     let say = |status, texts| pages::message(&site, &asking, status, texts);
     match acquisition.begin(&typed, &asking.visitor).await {
+        Ok(BeginOutcome::Begun(new)) if new.signed_in.purpose == Purpose::PinChange => {
+            let mut response = pages::go_to("/sekisho/pin?to=/sekisho/acquisition");
+            pages::set_cookie(&mut response, &cookies::session(&new.token.to_cookie()));
+            response
+        }
         Ok(BeginOutcome::Begun(new)) => {
             let mut response = pages::go_to("/sekisho/acquisition/certificate");
             pages::set_cookie(&mut response, &cookies::acquisition(&new.token.to_cookie()));

@@ -205,6 +205,39 @@ impl Directory {
             .await
     }
 
+    /// Replaces a PIN's hash by that of the PIN that its user has chosen. Attempts at the old one are forgotten. False if
+    /// the hash isn't `old` any more: somebody else has set another PIN in the meantime.
+    pub async fn change_pin(
+        &self,
+        identity: &Identity,
+        (old, new): (&str, &str),
+        now: Timestamp,
+    ) -> Result<bool, Unavailable> {
+        self.0
+            .bounded(async {
+                let mut lease = self.0.write().await?;
+                let done = sqlx::query(
+                    "UPDATE users SET pin_hash = $4, pin_temporary_until = NULL, pin_set_at = $5 \
+                     WHERE contract_id = $1 AND user_id = $2 AND pin_hash = $3",
+                )
+                .bind(identity.contract.as_str())
+                .bind(identity.user.as_str())
+                .bind(old)
+                .bind(new)
+                .bind(now.as_second())
+                .execute(&mut *lease)
+                .await?;
+                if done.rows_affected() == 0 {
+                    lease.undo().await?;
+                    return Ok(false);
+                }
+                forget(&mut lease, identity).await?;
+                lease.commit().await?;
+                Ok(true)
+            })
+            .await
+    }
+
     /// Sets a PIN's hash; a temporary one until `temporary_until`. Attempts at the old one are forgotten; a suspension
     /// stays. False if there is no such user.
     pub async fn set_pin(

@@ -54,25 +54,41 @@ impl Directory {
     /// Lifts every suspension of a user and forgets their attempts. `None` if there is no such user, else what was
     /// lifted.
     pub async fn lift_user(&self, identity: &Identity) -> Result<Option<Vec<Suspension>>, Unavailable> {
+        self.lift(identity, "").await
+    }
+
+    /// The same, as far as it is the contract's administrator's to lift: what bank staff have suspended stays so.
+    pub async fn lift_by_administrator(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<Vec<Suspension>>, Unavailable> {
+        self.lift(identity, SuspensionCause::Staff.code()).await
+    }
+
+    /// Lifts every suspension but those for `kept`.
+    async fn lift(&self, identity: &Identity, kept: &str) -> Result<Option<Vec<Suspension>>, Unavailable> {
         let (contract, user) = (identity.contract.as_str(), identity.user.as_str());
         self.0
             .bounded(async {
                 let (mut lease, change) = self.0.change().await?;
-                let done = sqlx::query("UPDATE users SET change = $3 WHERE contract_id = $1 AND user_id = $2")
-                    .bind(contract)
-                    .bind(user)
-                    .bind(change)
-                    .execute(&mut *lease)
-                    .await?;
+                let done =
+                    sqlx::query("UPDATE users SET change = $3 WHERE contract_id = $1 AND user_id = $2")
+                        .bind(contract)
+                        .bind(user)
+                        .bind(change)
+                        .execute(&mut *lease)
+                        .await?;
                 if done.rows_affected() == 0 {
                     lease.undo().await?;
                     return Ok(None);
                 }
                 let rows: Vec<(String, i64)> = sqlx::query_as(
-                    "DELETE FROM suspensions WHERE contract_id = $1 AND user_id = $2 RETURNING cause, suspended_at",
+                    "DELETE FROM suspensions WHERE contract_id = $1 AND user_id = $2 AND cause <> $3 \
+                     RETURNING cause, suspended_at",
                 )
                 .bind(contract)
                 .bind(user)
+                .bind(kept)
                 .fetch_all(&mut *lease)
                 .await?;
                 pins::forget(&mut lease, identity).await?;

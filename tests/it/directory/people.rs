@@ -158,6 +158,14 @@ pub(super) async fn lifting_ends_every_suspension_and_forgets_attempts(place: &P
     assert_eq!(directory.lift_user(&tanaka).await, Ok(Some(lifted)));
     assert_eq!(directory.lift_user(&tanaka).await, Ok(Some(Vec::new())));
     assert_eq!(directory.lift_user(&identity("suzuki")).await, Ok(None));
+    for cause in [SuspensionCause::WrongPins, SuspensionCause::Staff] {
+        directory.suspend_user(&tanaka, cause, at(1)).await.unwrap();
+    }
+    let lifted = vec![Suspension { cause: SuspensionCause::WrongPins, at: at(1) }];
+    assert_eq!(directory.lift_by_administrator(&tanaka).await, Ok(Some(lifted)));
+    let staff = vec![Suspension { cause: SuspensionCause::Staff, at: at(1) }];
+    assert_eq!(directory.user(&tanaka, at(2)).await.unwrap().unwrap().suspensions, staff);
+    assert_eq!(directory.lift_user(&tanaka).await, Ok(Some(staff)));
     assert_eq!(directory.user(&tanaka, at(2)).await.unwrap().unwrap().suspensions, []);
     for proven in [false, true] {
         assert_eq!(directory.count_attempt(&tanaka, proven, ATTEMPTS, at(1)).await, Ok(Some(1)));
@@ -245,4 +253,14 @@ pub(super) async fn a_new_pin_forgets_attempts_but_lifts_nothing(place: &Place) 
     assert_eq!(directory.set_pin(&tanaka, "chosen", None, at(4)).await, Ok(true));
     assert_eq!(directory.candidate(&tanaka, at(5)).await.unwrap().unwrap().pin_temporary_until, None);
     assert_eq!(directory.set_pin(&identity("suzuki"), "hash", None, at(4)).await, Ok(false));
+    // What somebody else has set in the meantime stays.
+    assert_eq!(directory.change_pin(&tanaka, ("hash", "stale"), at(5)).await, Ok(false));
+    assert_eq!(
+        directory.candidate(&tanaka, at(5)).await.unwrap().unwrap().pin_hash.as_deref(),
+        Some("chosen")
+    );
+    assert_eq!(directory.set_pin(&tanaka, "temporary", Some(at(50)), at(6)).await, Ok(true));
+    assert_eq!(directory.change_pin(&tanaka, ("temporary", "new"), at(7)).await, Ok(true));
+    let candidate = directory.candidate(&tanaka, at(8)).await.unwrap().unwrap();
+    assert_eq!((candidate.pin_hash.as_deref(), candidate.pin_temporary_until), (Some("new"), None));
 }
