@@ -3,6 +3,7 @@
 mod back;
 mod backstage;
 mod issuer;
+mod listeners;
 mod notices;
 mod plan;
 mod registry;
@@ -11,24 +12,27 @@ mod stores;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::back::Back;
+use self::listeners::Listeners;
 use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{Document, Problems, Workers};
-use crate::edge::{self, Orders, Phase, Worker, WorkerSettings};
-use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness};
+use crate::edge::{Orders, Phase, Worker, WorkerSettings};
+use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness, systemd};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
 
 pub use issuer::{issuer, revocation_lists, write_list};
+pub use listeners::Inherited;
 pub use plan::{Plan, plan};
 pub use stores::{OpenError, StaffStores, Stores, credential};
 
@@ -36,6 +40,8 @@ pub use stores::{OpenError, StaffStores, Stores, credential};
 const BESIDE: usize = 2;
 /// After the deadline of a drain, how long connections get to be cut off.
 const CUT_OFF: Duration = Duration::from_secs(1);
+/// How long a worker, which ticks ten times a second, may be silent at least before it counts as stuck.
+const STUCK: Duration = Duration::from_secs(2);
 
 /// A gateway that serves.
 pub struct Gateway {
@@ -45,6 +51,9 @@ pub struct Gateway {
     metrics: Metrics,
     readiness: Readiness,
     phase: watch::Sender<Phase>,
+    /// Every listening socket once more, for a successor.
+    sockets: Vec<OwnedFd>,
+    handed_over: watch::Sender<bool>,
     drain: Duration,
     workers: Vec<Arc<Worker>>,
     threads: Vec<JoinHandle<()>>,
@@ -92,6 +101,11 @@ fn system(error: impl fmt::Display) -> StartError {
 impl Gateway {
     /// Builds the parts and starts them. Once this returns, requests are answered.
     pub fn start(document: &Document, clock: Clock) -> Result<Self, StartError> {
+        Self::start_with(document, clock, Inherited::default())
+    }
+
+    /// The same with listening sockets that are there already. Where one is for a configured address, it is used.
+    pub fn start_with(document: &Document, clock: Clock, inherited: Inherited) -> Result<Self, StartError> {
         let Plan { hosts, trust, issuer } = plan(document, clock.now()).map_err(StartError::Config)?;
         let config = &document.config;
         let metrics = metrics(&clock).map_err(system)?;
@@ -112,18 +126,12 @@ impl Gateway {
             runtime.block_on(Back::build(document, trust.as_ref(), issuer.as_ref(), &clock, &metrics))?;
         let house = Arc::new(back.house(runtime.handle().clone()));
 
-        let count = worker_count(config.workers);
-        let mut addresses = Vec::new();
-        let mut sockets: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
-        for listener in &config.listeners {
-            let bound =
-                edge::bind(listener.bind, count).map_err(|error| StartError::Bind(listener.bind, error))?;
-            addresses.extend(bound.first().and_then(|socket| socket.local_addr().ok()));
-            sockets.iter_mut().zip(bound).for_each(|(sockets, socket)| sockets.push(socket));
-        }
+        let Listeners { addresses, workers: sockets, ops: ops_listener, kept } =
+            Listeners::open(config, worker_count(config.workers), inherited)?;
 
         let readiness = Readiness::default();
-        let ops_address = start_ops(&runtime, config.ops.bind, &metrics, &readiness)?;
+        let (handed_over, over) = watch::channel(false);
+        let ops_address = start_ops(&runtime, ops_listener, &metrics, &readiness, over)?;
         let target = log_target(&config.access_log);
         let access_log = AccessLog::open(target.clone(), metrics.access_log_dropped.clone())
             .map_err(|error| StartError::AccessLog(target, error))?;
@@ -180,6 +188,8 @@ impl Gateway {
             metrics,
             readiness,
             phase,
+            sockets: kept,
+            handed_over,
             drain,
             workers,
             threads,
@@ -211,8 +221,47 @@ impl Gateway {
         self.access_log.reopen();
     }
 
+    /// Copies of all listening sockets, for a process that will accept from them too.
+    pub fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        self.sockets.iter().map(OwnedFd::try_clone).collect()
+    }
+
+    /// Tells systemd, if it wants to be told, that the gate is alive: as long as the runtime beside the data path gets
+    /// to say so and every worker runs. A gate of which a worker is stuck is killed and started anew by systemd.
+    pub fn feed_watchdog(&self) {
+        let Some(every) = systemd::watchdog() else { return };
+        let (workers, mut phase) = (self.workers.clone(), self.phase.subscribe());
+        self.runtime.spawn(async move {
+            let mut tick = tokio::time::interval(every);
+            // On the way out a worker that is done is silent, and systemd has a deadline for that.
+            while *phase.borrow_and_update() == Phase::Serving {
+                tokio::select! {
+                    _ = tick.tick() => {
+                        let silence = workers.iter().map(|worker| worker.silence()).max().unwrap_or_default();
+                        if silence <= every.max(STUCK) {
+                            systemd::alive();
+                        } else {
+                            let seconds = silence.as_secs_f64();
+                            tracing::error!(silence.seconds = seconds, "A worker is stuck: the watchdog isn't fed");
+                        }
+                    }
+                    _ = phase.changed() => {}
+                }
+            }
+        });
+    }
+
+    /// The end of a gate whose successor accepts from the same sockets: as [`Gateway::drain`], and new connections of
+    /// operators are the successor's too.
+    pub fn hand_over(self) {
+        self.handed_over.send_replace(true);
+        self.drain();
+    }
+
     /// Stops accepting, lets the requests in flight end, and ends. Blocks, at most as long as `timeouts.drain`.
     pub fn drain(mut self) {
+        // Nobody is to be accepted by a socket that nobody accepts from.
+        self.sockets.clear();
         self.readiness.set(false);
         self.metrics.draining.set(1);
         self.phase.send_replace(Phase::Draining);
@@ -266,15 +315,16 @@ fn log_target(access_log: &crate::config::AccessLog) -> LogTarget {
 
 fn start_ops(
     runtime: &Runtime,
-    address: SocketAddr,
+    listener: std::net::TcpListener,
     metrics: &Metrics,
     readiness: &Readiness,
+    handed_over: watch::Receiver<bool>,
 ) -> Result<SocketAddr, StartError> {
-    let listener = runtime
-        .block_on(tokio::net::TcpListener::bind(address))
-        .map_err(|error| StartError::Bind(address, error))?;
-    let bound = listener.local_addr().map_err(|error| StartError::Bind(address, error))?;
-    runtime.spawn(ops::serve(listener, metrics.clone(), readiness.clone()));
+    let bound = listener.local_addr().map_err(system)?;
+    let entered = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
+    drop(entered);
+    runtime.spawn(ops::serve(listener, metrics.clone(), readiness.clone(), handed_over));
     Ok(bound)
 }
 

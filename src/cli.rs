@@ -9,6 +9,7 @@ pub mod pepper;
 pub mod schema;
 pub mod serve;
 pub mod staff;
+mod upgrade;
 
 use std::process::ExitCode;
 

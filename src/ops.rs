@@ -5,6 +5,7 @@ mod credentials;
 mod json;
 mod metrics;
 mod server;
+pub mod systemd;
 
 pub use access_log::{AccessLog, AccessLogBuffer, Entry, LogTarget};
 pub use credentials::{CredentialFigures, Credentials};
