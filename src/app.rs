@@ -3,6 +3,7 @@
 mod back;
 mod backstage;
 mod issuer;
+mod listeners;
 mod notices;
 mod plan;
 mod registry;
@@ -13,6 +14,7 @@ mod watch_files;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -20,22 +22,23 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use self::back::Kept;
+use self::listeners::Listeners;
 use self::running::{Prepared, Running};
 use self::watch_files::Watch;
 
 use crate::clock::Clock;
 use crate::config::{Document, Problems, Workers};
-use crate::edge::{self, Phase, Worker, WorkerSettings};
-use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness};
+use crate::edge::{Phase, Worker, WorkerSettings};
+use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness, systemd};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
 
 pub use issuer::{issuer, revocation_lists, write_list};
+pub use listeners::Inherited;
 pub use plan::{Plan, plan};
 pub use stores::{OpenError, StaffStores, Stores, credential};
 
@@ -43,6 +46,8 @@ pub use stores::{OpenError, StaffStores, Stores, credential};
 const BESIDE: usize = 2;
 /// After the deadline of a drain, how long connections get to be cut off.
 const CUT_OFF: Duration = Duration::from_secs(1);
+/// How long a worker, which ticks ten times a second, may be silent at least before it counts as stuck.
+const STUCK: Duration = Duration::from_secs(2);
 
 /// A gateway that serves.
 pub struct Gateway {
@@ -50,6 +55,9 @@ pub struct Gateway {
     ops_address: SocketAddr,
     running: Arc<Running>,
     phase: watch::Sender<Phase>,
+    /// Every listening socket once more, for a successor.
+    sockets: Vec<OwnedFd>,
+    handed_over: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     access_log: AccessLog,
     /// Beside the data path: the ops listener.
@@ -95,6 +103,11 @@ fn system(error: impl fmt::Display) -> StartError {
 impl Gateway {
     /// Builds the parts and starts them. Once this returns, requests are answered.
     pub fn start(document: &Document, clock: Clock) -> Result<Self, StartError> {
+        Self::start_with(document, clock, Inherited::default())
+    }
+
+    /// The same with listening sockets that are there already. Where one is for a configured address, it is used.
+    pub fn start_with(document: &Document, clock: Clock, inherited: Inherited) -> Result<Self, StartError> {
         let plan = plan(document, clock.now()).map_err(StartError::Config)?;
         let config = &document.config;
         let metrics = metrics(&clock).map_err(system)?;
@@ -112,18 +125,9 @@ impl Gateway {
         let around = (&clock, &metrics, runtime.handle());
         let prepared = Prepared::new(config, plan, pins, &kept, None, around).map_err(StartError::System)?;
 
-        let count = worker_count(config.workers);
-        let mut addresses = Vec::new();
-        let mut sockets: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
-        for listener in &config.listeners {
-            let bound =
-                edge::bind(listener.bind, count).map_err(|error| StartError::Bind(listener.bind, error))?;
-            addresses.extend(bound.first().and_then(|socket| socket.local_addr().ok()));
-            sockets.iter_mut().zip(bound).for_each(|(sockets, socket)| sockets.push(socket));
-        }
-        let ops_listener = bind_ops(&runtime, config.ops.bind)?;
-        let ops_address =
-            ops_listener.local_addr().map_err(|error| StartError::Bind(config.ops.bind, error))?;
+        let Listeners { addresses, workers: sockets, ops: ops_listener, kept: spare } =
+            Listeners::open(config, worker_count(config.workers), inherited)?;
+        let ops_address = ops_listener.local_addr().map_err(system)?;
         let target = log_target(&config.access_log);
         let access_log = AccessLog::open(target.clone(), metrics.access_log_dropped.clone())
             .map_err(|error| StartError::AccessLog(target, error))?;
@@ -148,10 +152,20 @@ impl Gateway {
         let around = (clock, metrics, readiness, runtime.handle().clone());
         let running = Running::begin(document, prepared, kept, workers, around);
         follow_directory(&running, document)?;
-        let operated = Arc::new(Operated(running.clone()));
-        runtime.spawn(ops::serve(ops_listener, running.metrics.clone(), running.readiness.clone(), operated));
+        let (handed_over, over) = watch::channel(false);
+        start_ops(&runtime, ops_listener, &running, over)?;
         running.readiness.set(true);
-        Ok(Self { addresses, ops_address, running, phase, threads, access_log, runtime })
+        Ok(Self {
+            addresses,
+            ops_address,
+            running,
+            phase,
+            sockets: spare,
+            handed_over,
+            threads,
+            access_log,
+            runtime,
+        })
     }
 
     /// Reads the configuration from `file` from now on: when it is told to, and when that file or one that it names
@@ -192,8 +206,47 @@ impl Gateway {
         self.access_log.reopen();
     }
 
+    /// Copies of all listening sockets, for a process that will accept from them too.
+    pub fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        self.sockets.iter().map(OwnedFd::try_clone).collect()
+    }
+
+    /// Tells systemd, if it wants to be told, that the gate is alive: as long as the runtime beside the data path gets
+    /// to say so and every worker runs. A gate of which a worker is stuck is killed and started anew by systemd.
+    pub fn feed_watchdog(&self) {
+        let Some(every) = systemd::watchdog() else { return };
+        let (workers, mut phase) = (self.running.workers.clone(), self.phase.subscribe());
+        self.runtime.spawn(async move {
+            let mut tick = tokio::time::interval(every);
+            // On the way out a worker that is done is silent, and systemd has a deadline for that.
+            while *phase.borrow_and_update() == Phase::Serving {
+                tokio::select! {
+                    _ = tick.tick() => {
+                        let silence = workers.iter().map(|worker| worker.silence()).max().unwrap_or_default();
+                        if silence <= every.max(STUCK) {
+                            systemd::alive();
+                        } else {
+                            let seconds = silence.as_secs_f64();
+                            tracing::error!(silence.seconds = seconds, "A worker is stuck: the watchdog isn't fed");
+                        }
+                    }
+                    _ = phase.changed() => {}
+                }
+            }
+        });
+    }
+
+    /// The end of a gate whose successor accepts from the same sockets: as [`Gateway::drain`], and new connections of
+    /// operators are the successor's too.
+    pub fn hand_over(self) {
+        self.handed_over.send_replace(true);
+        self.drain();
+    }
+
     /// Stops accepting, lets the requests in flight end, and ends. Blocks, at most as long as `timeouts.drain`.
     pub fn drain(mut self) {
+        // Nobody is to be accepted by a socket that nobody accepts from.
+        self.sockets.clear();
         self.running.readiness.set(false);
         self.running.metrics.draining.set(1);
         self.phase.send_replace(Phase::Draining);
@@ -247,11 +300,6 @@ fn log_target(access_log: &crate::config::AccessLog) -> LogTarget {
     }
 }
 
-fn bind_ops(runtime: &Runtime, address: SocketAddr) -> Result<TcpListener, StartError> {
-    let bound = runtime.block_on(TcpListener::bind(address));
-    bound.map_err(|error| StartError::Bind(address, error))
-}
-
 /// Keeps the registry at the directory's heels, and counts what is in it.
 fn follow_directory(running: &Arc<Running>, document: &Document) -> Result<(), StartError> {
     let Running { kept, clock, metrics, runtime, workers, .. } = &**running;
@@ -284,6 +332,21 @@ impl ops::Operations for Operated {
     fn config(&self) -> String {
         serde_saphyr::to_string(&self.0.config()).unwrap_or_default()
     }
+}
+
+fn start_ops(
+    runtime: &Runtime,
+    listener: std::net::TcpListener,
+    running: &Arc<Running>,
+    handed_over: watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    let entered = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
+    drop(entered);
+    let (metrics, readiness) = (running.metrics.clone(), running.readiness.clone());
+    let operated = Arc::new(Operated(running.clone()));
+    runtime.spawn(ops::serve(listener, metrics, readiness, operated, handed_over));
+    Ok(())
 }
 
 fn start_worker(

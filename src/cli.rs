@@ -11,6 +11,7 @@ pub mod reload;
 pub mod schema;
 pub mod serve;
 pub mod staff;
+mod upgrade;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@ mod json;
 mod metrics;
 mod readiness;
 mod server;
+pub mod systemd;
 
 pub use access_log::{AccessLog, AccessLogBuffer, Entry, LogTarget};
 pub use credentials::{CredentialFigures, Credentials};

@@ -18,7 +18,7 @@ use crate::config::{self, Config, Document, Problems};
 use crate::domain::PinRules;
 use crate::edge::{Orders, Worker};
 use crate::flows::Pins;
-use crate::ops::{Metrics, Readiness};
+use crate::ops::{Metrics, Readiness, systemd};
 use crate::pki::{Issuer, Trust};
 use crate::stores::AuditEvent;
 
@@ -146,7 +146,9 @@ impl Running {
     /// Reads the configuration anew and puts it in force, or says what is wrong with it. Blocks, on files and on the
     /// audit log; one reload waits for the other.
     pub(super) fn reload(&self) -> Result<(), String> {
+        systemd::reloading();
         let done = self.replace();
+        systemd::reloaded(if done.is_ok() { "Serving" } else { "Serving; the last reload was refused" });
         let outcome = if done.is_ok() { "good" } else { "refused" };
         self.metrics.reloads.with_label_values(&[outcome]).inc();
         self.metrics.reload_success.set(i64::from(done.is_ok()));

@@ -79,7 +79,7 @@ fn demo(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
         backend: sample.address(),
     };
     print(&announcement.to_string())?;
-    signals.run(gateway);
+    signals.run(gateway, None);
     // After the gate: requests in flight have had their answers.
     sample.stop();
     Ok(())

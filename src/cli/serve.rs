@@ -11,9 +11,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::failure::{CANNOT_CREATE, CONFIG, Failure, SOFTWARE, UNAVAILABLE, print};
 use super::logging;
-use crate::app::{Gateway, StartError};
+use super::upgrade::{self, Program, Successor};
+use crate::app::{Gateway, Inherited, StartError};
 use crate::clock::Clock;
 use crate::config;
+use crate::ops::systemd;
 
 /// Run the gateway until a signal ends it
 #[derive(Debug, Args)]
@@ -33,17 +35,28 @@ pub fn run(arguments: &Arguments, clock: &Clock) -> ExitCode {
 
 fn serve(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
     prepare_process();
+    // First of all: no thread must be there yet.
+    let mut inherited = Inherited::take();
+    let predecessor = inherited.take_predecessor();
+    let program = Program::own()
+        .map_err(|error| Failure::new(SOFTWARE, format!("the program is not where it was: {error}")))?;
     let signals = Signals::install()?;
     let document =
         config::load(&arguments.config).map_err(|problems| failure(&StartError::Config(problems)))?;
-    let gateway = Gateway::start(&document, clock.clone()).map_err(|error| failure(&error))?;
+    let gateway =
+        Gateway::start_with(&document, clock.clone(), inherited).map_err(|error| failure(&error))?;
     for address in gateway.addresses() {
         tracing::info!(%address, "Listening");
     }
     tracing::info!(address = %gateway.ops_address(), "Listening for operators");
     gateway.follow(&arguments.config);
     print("ready\n")?;
-    signals.run(gateway);
+    if let Some(line) = predecessor {
+        upgrade::tell_predecessor(line);
+    }
+    systemd::ready();
+    gateway.feed_watchdog();
+    signals.run(gateway, Some(&program));
     Ok(())
 }
 
@@ -72,6 +85,7 @@ pub(super) struct Signals {
     interrupt: Signal,
     rotated: Signal,
     changed: Signal,
+    upgraded: Signal,
 }
 
 impl Signals {
@@ -84,28 +98,50 @@ impl Signals {
             let interrupt = signal(SignalKind::interrupt())?;
             let rotated = signal(SignalKind::user_defined1())?;
             let changed = signal(SignalKind::hangup())?;
+            let upgraded = signal(SignalKind::user_defined2())?;
             drop(entered);
-            Ok(Self { runtime, terminate, interrupt, rotated, changed })
+            Ok(Self { runtime, terminate, interrupt, rotated, changed, upgraded })
         };
         install().map_err(|error| Failure::new(SOFTWARE, format!("signals can't be handled: {error}")))
     }
 
-    /// Blocks until SIGTERM or SIGINT, then drains. SIGUSR1 opens the access log anew, SIGHUP reloads the configuration.
-    pub(super) fn run(self, gateway: Gateway) {
-        let Self { runtime, mut terminate, mut interrupt, mut rotated, mut changed } = self;
-        runtime.block_on(async {
+    /// Blocks until SIGTERM or SIGINT, or until a successor serves, then drains. SIGUSR1 opens the access log anew, SIGHUP
+    /// reloads the configuration, SIGUSR2 starts `program` as the successor.
+    pub(super) fn run(self, gateway: Gateway, program: Option<&Program>) {
+        let Self { runtime, mut terminate, mut interrupt, mut rotated, mut changed, mut upgraded } = self;
+        let mut successor = None;
+        let succeeded = runtime.block_on(async {
             loop {
                 tokio::select! {
-                    _ = terminate.recv() => return,
-                    _ = interrupt.recv() => return,
+                    _ = terminate.recv() => return false,
+                    _ = interrupt.recv() => return false,
                     _ = rotated.recv() => gateway.reopen_access_log(),
                     // What went wrong is in the log.
                     _ = changed.recv() => drop(gateway.reload()),
+                    _ = upgraded.recv() => begin_upgrade(&gateway, program, &mut successor),
+                    ready = upgrade::is_ready(&mut successor) => match ready {
+                        Ok(()) => return true,
+                        Err(reason) => {
+                            successor = None;
+                            tracing::error!(reason, "The upgrade failed: this process serves on");
+                        }
+                    }
                 }
             }
         });
-        tracing::info!("Draining");
-        gateway.drain();
+        match successor {
+            Some(successor) if succeeded => {
+                successor.take_over();
+                tracing::info!("Draining");
+                gateway.hand_over();
+            }
+            unfinished => {
+                drop(unfinished);
+                systemd::stopping();
+                tracing::info!("Draining");
+                gateway.drain();
+            }
+        }
         tracing::info!("Stopped");
     }
 }
@@ -114,6 +150,25 @@ impl Signals {
 fn forbid_core_dumps() {
     if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
         tracing::warn!(%error, "Core dumps can't be forbidden");
+    }
+}
+
+fn begin_upgrade(gateway: &Gateway, program: Option<&Program>, successor: &mut Option<Successor>) {
+    let Some(program) = program else {
+        tracing::warn!("The demo can't be upgraded");
+        return;
+    };
+    if successor.is_some() {
+        tracing::warn!("An upgrade is under way already");
+        return;
+    }
+    let path = program.path().display();
+    match gateway.sockets().and_then(|sockets| program.start(sockets)) {
+        Ok(started) => {
+            tracing::info!(%path, "An upgrade begins");
+            *successor = Some(started);
+        }
+        Err(error) => tracing::error!(%path, %error, "The upgrade failed: this process serves on"),
     }
 }
 

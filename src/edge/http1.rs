@@ -30,7 +30,7 @@ use super::respond;
 use super::rules::Rules;
 use super::sessions::Question;
 use super::socket::Socket;
-use super::timer::Timer;
+use super::timer::{LAST_CALL, Timer};
 use super::tunnel;
 use super::wants::Wants;
 
@@ -53,6 +53,8 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
         write: BytesMut::new(),
         data: Bytes::new(),
         is_stalled: false,
+        is_new: true,
+        is_last_call: false,
         rules: connection.worker.rules(),
         connection,
         timer,
@@ -69,6 +71,9 @@ struct Http1 {
     data: Bytes,
     /// Whether the client is waited for to take what was written: then the deadline is its own.
     is_stalled: bool,
+    /// Whether no request has come yet, and whether it is too late for one to come slowly.
+    is_new: bool,
+    is_last_call: bool,
     connection: Arc<Connection>,
     /// Those of the request under way.
     rules: Arc<Rules>,
@@ -99,7 +104,9 @@ enum After {
 impl Http1 {
     async fn run(mut self) {
         loop {
-            let after = match self.next_head().await {
+            let next = self.next_head().await;
+            self.is_new = false;
+            let after = match next {
                 // On the heap, so that an idle connection doesn't hold room for an exchange.
                 Next::Head(length) => Box::pin(self.turn(length)).await,
                 Next::Bad(failure) => {
@@ -181,8 +188,16 @@ impl Http1 {
         if !begun && !self.connection.worker.goes_by(&self.rules) {
             self.rules = self.connection.worker.rules();
         }
-        if !begun && (self.connection.worker.is_draining() || self.connection.has_lost_standing()) {
+        if !begun && self.connection.has_lost_standing() {
             return Poll::Ready(Wait::Unwelcome);
+        }
+        if !begun && self.connection.worker.is_draining() && !self.is_last_call {
+            if !self.is_new {
+                return Poll::Ready(Wait::Unwelcome);
+            }
+            // Whoever connected a moment before the drain has a request on its way.
+            self.is_last_call = true;
+            self.timer.set(LAST_CALL);
         }
         Poll::Pending
     }

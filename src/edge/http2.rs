@@ -32,7 +32,7 @@ use super::record::Record;
 use super::respond::{self, Reply};
 use super::sessions::Known;
 use super::socket::Socket;
-use super::timer::Timer;
+use super::timer::{LAST_CALL, Timer};
 use super::wants::Wants;
 
 /// How often a busy connection looks for streams whose client has stopped reading.
@@ -62,6 +62,8 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
     let mut serving = pin!(serving);
     let mut was_idle = false;
     let mut is_ending = false;
+    // Whoever connected a moment before the drain has a request on its way.
+    let (mut is_new, mut is_last_call) = (true, false);
     std::future::poll_fn(|cx| {
         timer.register(cx);
         if serving.as_mut().poll(cx).is_ready() {
@@ -77,7 +79,14 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
             // A client that opens streams and resets or doesn't read them, or doesn't go: no goodbye.
             return Poll::Ready(());
         }
-        if !is_ending && (timer.is_late() || worker.is_draining() || connection.has_lost_standing()) {
+        is_new &= is_idle;
+        let is_draining = worker.is_draining();
+        if is_draining && is_new && !is_last_call {
+            is_last_call = true;
+            timer.set(LAST_CALL);
+        }
+        let is_unwelcome = (is_draining && !is_new) || connection.has_lost_standing();
+        if !is_ending && (timer.is_late() || is_unwelcome) {
             is_ending = true;
             serving.as_mut().graceful_shutdown();
             if is_idle {

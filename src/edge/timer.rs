@@ -16,6 +16,9 @@ use slab::Slab;
 /// How often deadlines are looked at.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
+/// How long the first request of a connection is waited for once the gate drains.
+pub(super) const LAST_CALL: Duration = Duration::from_secs(1);
+
 const NEVER: u64 = u64::MAX;
 
 /// The deadlines of one worker.
@@ -50,6 +53,12 @@ impl Timers {
         let now = millis(now.saturating_duration_since(self.epoch));
         self.now.store(now, Ordering::Relaxed);
         self.wake(|slot| slot.deadline.load(Ordering::Relaxed) <= now);
+    }
+
+    /// How long ago time was last moved on.
+    pub(super) fn since_tick(&self, now: Instant) -> Duration {
+        let ticked = Duration::from_millis(self.now.load(Ordering::Relaxed));
+        now.saturating_duration_since(self.epoch).saturating_sub(ticked)
     }
 
     /// Wakes everybody, to look at the trust and the phase of the gate again.

@@ -106,6 +106,11 @@ impl Worker {
         self.timers.wake_all();
     }
 
+    /// How long ago it was last seen to run its errands, which it does every 100 ms unless it is stuck.
+    pub fn silence(&self) -> Duration {
+        self.timers.since_tick(clock::instant())
+    }
+
     /// Accepts and serves until the gate is stopped, or drained and empty.
     pub async fn run(self: Arc<Self>, listeners: Vec<std::net::TcpListener>) {
         let mut accepting = Vec::new();

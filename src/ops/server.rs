@@ -2,6 +2,7 @@
 //! and, by POST, `/reload`.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::{Metrics, Readiness};
 
@@ -28,15 +30,22 @@ pub trait Operations: Send + Sync + 'static {
     fn config(&self) -> String;
 }
 
-/// Serves until it is dropped.
+/// Serves until it is dropped, or until `handed_over` is true: then somebody else accepts at this address, and
+/// connections are closed after the answer in hand, so that whoever keeps one to scrape finds the successor.
 pub async fn serve(
     listener: TcpListener,
     metrics: Metrics,
     readiness: Readiness,
     operations: Arc<dyn Operations>,
+    handed_over: watch::Receiver<bool>,
 ) {
+    let mut over = handed_over.clone();
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = ended(&mut over) => return,
+        };
+        match accepted {
             Ok((stream, peer)) => {
                 // Whoever may connect from here could also edit the file; everybody else only looks.
                 let is_local =
@@ -50,12 +59,20 @@ pub async fn serve(
                     let answering = answering.clone();
                     async move { Ok::<_, Infallible>(answering.answer(&request).await) }
                 });
-                tokio::spawn(
-                    http1::Builder::new()
-                        .timer(TokioTimer::new())
-                        .header_read_timeout(Duration::from_secs(10))
-                        .serve_connection(TokioIo::new(stream), service),
-                );
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(Duration::from_secs(10))
+                    .serve_connection(TokioIo::new(stream), service);
+                let mut over = handed_over.clone();
+                tokio::spawn(async move {
+                    let mut connection = pin!(connection);
+                    tokio::select! {
+                        // What goes wrong with a connection is its client's to notice.
+                        _ = connection.as_mut() => return,
+                        () = ended(&mut over) => connection.as_mut().graceful_shutdown(),
+                    }
+                    let _ = connection.await;
+                });
             }
             Err(error) => {
                 // Out of file descriptors, most likely: let some close before the next try.
@@ -63,6 +80,13 @@ pub async fn serve(
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+}
+
+/// Waits for the hand-over, for ever if there will be none.
+async fn ended(handed_over: &mut watch::Receiver<bool>) {
+    if handed_over.wait_for(|over| *over).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
