@@ -7,6 +7,7 @@ mod notices;
 mod plan;
 mod registry;
 mod stores;
+mod trust;
 
 use std::fmt;
 use std::io;
@@ -17,7 +18,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::back::Back;
-use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -31,6 +31,7 @@ use crate::stores::Unavailable;
 pub use issuer::{issuer, revocation_lists, write_list};
 pub use plan::{Plan, plan};
 pub use stores::{OpenError, StaffStores, Stores, credential};
+pub use trust::{PreparedTrust, TrustKeeper};
 
 /// Threads beside the data path: portal, stores, the ops listener. PINs are hashed on others.
 const BESIDE: usize = 2;
@@ -41,7 +42,7 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 pub struct Gateway {
     addresses: Vec<SocketAddr>,
     ops_address: SocketAddr,
-    trust: Option<Arc<ArcSwap<Trust>>>,
+    trust: Option<TrustKeeper>,
     metrics: Metrics,
     readiness: Readiness,
     phase: watch::Sender<Phase>,
@@ -95,10 +96,10 @@ impl Gateway {
         let Plan { hosts, trust, issuer } = plan(document, clock.now()).map_err(StartError::Config)?;
         let config = &document.config;
         let metrics = metrics(&clock).map_err(system)?;
-        let trust = trust.map(|trust| Arc::new(ArcSwap::from_pointee(trust)));
-        if let Some(trust) = &trust {
-            count_generation(&metrics, &trust.load());
-        }
+        let keeper = config.trust.as_ref().zip(trust);
+        let keeper = keeper.map(|(settings, trust)| TrustKeeper::new(settings, trust, &clock, &metrics));
+        let keeper = keeper.transpose().map_err(StartError::System)?;
+        let trust = keeper.as_ref().map(|keeper| keeper.trust().clone());
         let policy =
             plan::policy(config, hosts, trust.as_ref(), &clock, &metrics).map_err(StartError::System)?;
 
@@ -108,6 +109,9 @@ impl Gateway {
             .enable_all()
             .build()
             .map_err(system)?;
+        if let Some(keeper) = &keeper {
+            runtime.block_on(keeper.first());
+        }
         let back =
             runtime.block_on(Back::build(document, trust.as_ref(), issuer.as_ref(), &clock, &metrics))?;
         let house = Arc::new(back.house(runtime.handle().clone()));
@@ -148,9 +152,13 @@ impl Gateway {
             threads.push(start_worker(index, worker.clone(), sockets)?);
             workers.push(worker);
         }
+        if let Some(keeper) = &keeper {
+            keeper.wakes(&workers);
+            runtime.spawn(keeper.clone().follow());
+        }
         if let (Some(issuer), Some(directory)) = (&issuer, &back.directory) {
             let lists = revocation_lists(config, directory, issuer);
-            let outlets = issuer::outlets(config, &back.revocation_list, trust.as_ref(), &workers, &metrics);
+            let outlets = issuer::outlets(config, &back.revocation_list, keeper.as_ref(), &metrics);
             runtime.spawn(issuer::follow(lists, outlets, clock.clone()));
         }
         if let Some(registry) = &back.registry {
@@ -178,7 +186,7 @@ impl Gateway {
         Ok(Self {
             addresses,
             ops_address,
-            trust,
+            trust: keeper,
             metrics,
             readiness,
             phase,
@@ -204,7 +212,7 @@ impl Gateway {
     /// connections whose certificate it refuses are closed. Without effect where no host asks for a certificate.
     pub fn publish_trust(&self, trust: Trust) {
         if let Some(current) = &self.trust {
-            publish(current, trust, &self.metrics, &self.workers);
+            current.publish(trust);
         }
     }
 
@@ -232,12 +240,6 @@ impl Gateway {
     }
 }
 
-fn publish(current: &ArcSwap<Trust>, trust: Trust, metrics: &Metrics, workers: &[Arc<Worker>]) {
-    count_generation(metrics, &trust);
-    current.store(Arc::new(trust));
-    workers.iter().for_each(|worker| worker.wake_all());
-}
-
 fn metrics(clock: &Clock) -> prometheus::Result<Metrics> {
     let metrics = Metrics::new()?;
     metrics.register_process()?;
@@ -245,10 +247,6 @@ fn metrics(clock: &Clock) -> prometheus::Result<Metrics> {
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
     metrics.start_time.set(clock.now().as_second() as f64);
     Ok(metrics)
-}
-
-fn count_generation(metrics: &Metrics, trust: &Trust) {
-    metrics.trust_generation.set(trust.generation().try_into().unwrap_or(i64::MAX));
 }
 
 fn worker_count(workers: Workers) -> usize {

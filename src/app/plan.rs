@@ -7,14 +7,14 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
-use super::{back, issuer, notices, stores};
+use super::{back, issuer, notices, stores, trust};
 use crate::clock::Clock;
 use crate::config::{
-    self, CertificateSignIn, ClientCertificate, Config, Document, Host, HostName, Problems, Rejection,
+    CertificateSignIn, ClientCertificate, Config, Document, Host, HostName, Problems, Rejection,
 };
 use crate::edge::{self, HostSettings, Policy, PolicySettings, SignInPolicy};
 use crate::ops::Metrics;
-use crate::pki::{self, ClientCertificates, Issuer, ServerKey, ServerKeyPart, Trust, TrustPart, TrustSource};
+use crate::pki::{self, ClientCertificates, Issuer, ServerKey, ServerKeyPart, Trust};
 use crate::portal::{Portal, PortalSettings};
 
 /// What the configuration means, with every file read.
@@ -84,30 +84,8 @@ fn server_key(name: &HostName, host: &Host) -> Result<ServerKey, (&'static str, 
     }
 }
 
-/// Where a trust is loaded from.
-pub(super) fn trust_source(trust: &config::Trust) -> TrustSource<'_> {
-    TrustSource {
-        authorities: trust.authorities.as_slice(),
-        common_name: trust.common_name.as_str(),
-        crls: trust.crl.as_ref().map(|crl| crl.sources.as_slice()),
-    }
-}
-
 fn trust(config: &Config, now: Timestamp) -> Result<Option<Trust>, Vec<(String, String)>> {
-    let Some(trust) = &config.trust else { return Ok(None) };
-    Trust::load(&trust_source(trust), now).map(Some).map_err(|errors| {
-        errors
-            .into_iter()
-            .map(|error| {
-                let pointer = match error.part {
-                    TrustPart::Authority(index) => format!("/trust/authorities/{index}"),
-                    TrustPart::CommonName => "/trust/common_name".to_owned(),
-                    TrustPart::Crl(index) => format!("/trust/crl/sources/{index}"),
-                };
-                (pointer, error.message)
-            })
-            .collect()
-    })
+    config.trust.as_ref().map(|trust| trust::load(trust, now)).transpose()
 }
 
 /// Builds the data path's snapshot.

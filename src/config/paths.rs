@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{AccessLog, Config, DirectoryUrl, OneOrMany, StateUrl};
+use super::{AccessLog, Config, DirectoryUrl, ListSource, OneOrMany, StateUrl};
 
 /// Makes every path of the configuration absolute, given that the file stands in `directory`.
 pub(super) fn resolve(config: &mut Config, directory: &Path) {
@@ -13,11 +13,16 @@ pub(super) fn resolve(config: &mut Config, directory: &Path) {
     }
     if let Some(trust) = &mut config.trust {
         match &mut trust.authorities {
-            OneOrMany::One(path) => resolve(path),
-            OneOrMany::Many(paths) => paths.iter_mut().for_each(resolve),
+            OneOrMany::One(authorities) => resolve(authorities.file_mut()),
+            OneOrMany::Many(all) => all.iter_mut().for_each(|it| resolve(it.file_mut())),
         }
         if let Some(crl) = &mut trust.crl {
-            crl.sources.iter_mut().for_each(resolve);
+            for source in &mut crl.sources {
+                if let ListSource::File(path) = source {
+                    resolve(path);
+                }
+            }
+            [&mut crl.cache, &mut crl.authorities].into_iter().flatten().for_each(resolve);
         }
     }
     if let Some(sign_in) = &mut config.sign_in {

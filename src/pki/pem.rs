@@ -71,7 +71,14 @@ pub fn certificate_pem(der: &[u8]) -> String {
 
 /// The one revocation list of a file, PEM or DER.
 pub fn revocation_list(file: &Path) -> Result<CertificateRevocationListDer<'static>, FileError> {
-    let content = read(file)?;
+    revocation_list_in(file, read(file)?)
+}
+
+/// The one revocation list of a content, PEM or DER. `file` is for the error.
+pub fn revocation_list_in(
+    file: &Path,
+    content: Vec<u8>,
+) -> Result<CertificateRevocationListDer<'static>, FileError> {
     if looks_like_der(&content) {
         return Ok(CertificateRevocationListDer::from(content));
     }

@@ -22,10 +22,10 @@ fn an_authorities_file_that_is_missing_empty_or_broken_is_an_error() {
             "certificate 2 in it is not a CA's: basicConstraints lacks CA:TRUE",
         ),
     ] {
-        fs::write(&source.authorities[0], content).unwrap();
+        fs::write(&source.authorities[0].file, content).unwrap();
         assert_eq!(source.errors_at(now()), [format!("Authority(0) ca-0.pem: {message}")]);
     }
-    fs::remove_file(&source.authorities[0]).unwrap();
+    fs::remove_file(&source.authorities[0].file).unwrap();
     assert_eq!(source.errors_at(now()), ["Authority(0) ca-0.pem: there is no such file"]);
     source.authorities.clear();
     assert_eq!(source.errors_at(now()), ["Authority(0) there are no authorities"]);
@@ -56,7 +56,7 @@ fn an_authority_is_a_ca_that_may_sign_certificates_with_a_strong_key() {
         forged.fields.remove(0);
         forged.fields.truncate(6);
     });
-    fs::write(&source.authorities[0], pem(&old)).unwrap();
+    fs::write(&source.authorities[0].file, pem(&old)).unwrap();
     let message = "Authority(0) ca-0.pem: certificate 1 in it is not a CA's: basicConstraints lacks CA:TRUE";
     assert_eq!(source.errors_at(now()), [message]);
 }
@@ -65,8 +65,8 @@ fn an_authority_is_a_ca_that_may_sign_certificates_with_a_strong_key() {
 fn all_errors_are_told_at_once_but_none_twice() {
     let ca = Ca::root("Mihon Bank CA");
     let mut source = Source::of(&[&ca, &ca, &ca]).with_crls(&[ca.crl(1, &[]), Vec::new()]);
-    fs::write(&source.authorities[0], "").unwrap();
-    fs::write(&source.authorities[2], pem(&ca.leaf(CN)).repeat(2)).unwrap();
+    fs::write(&source.authorities[0].file, "").unwrap();
+    fs::write(&source.authorities[2].file, pem(&ca.leaf(CN)).repeat(2)).unwrap();
     source.common_name = "(".to_owned();
     let errors = source.errors_at(now());
     let starts = ["CommonName", "Authority(0)", "Authority(2)", "Authority(2)"];
@@ -97,7 +97,7 @@ fn at_least_one_authority_is_in_force() {
 fn authorities_may_share_a_file_and_be_there_twice() {
     let (one, two) = (Ca::root("Mihon Bank CA"), Ca::root("Mihon Bank CA-G2"));
     let source = Source::of(&[&one, &one]);
-    fs::write(&source.authorities[0], one.pem() + "# a comment\n" + &two.pem() + &one.pem()).unwrap();
+    fs::write(&source.authorities[0].file, one.pem() + "# a comment\n" + &two.pem() + &one.pem()).unwrap();
     let trust = source.load();
     assert_eq!(trust.authorities().len(), 2);
     assert_eq!(trust.authorities()[1].subject(), "O=Mihon Bank, CN=Mihon Bank CA-G2");

@@ -111,12 +111,13 @@ impl Gate {
     /// Believes the authorities of these files, and the folder's CRL, from now on.
     pub fn publish(&self, authorities: &[&str]) {
         let path = |name: &str| self.folder.path().join(name);
-        let authorities: Vec<_> = authorities.iter().map(|name| path(name)).collect();
+        let authorities: Vec<_> = authorities.iter().map(|name| path(name).into()).collect();
         let crls = [path("ca.crl")];
         let source = TrustSource {
             authorities: &authorities,
             common_name: "(?<contract>[0-9]{14}) (?<user>[0-9A-Za-z]{1,30})",
             crls: Some(&crls),
+            grace: std::time::Duration::ZERO,
         };
         let trust = Trust::load(&source, self.clock.now()).unwrap_or_else(|errors| panic!("{errors:?}"));
         self.gateway.as_ref().unwrap().publish_trust(trust);
