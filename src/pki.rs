@@ -33,7 +33,7 @@ mod issuer;
 pub mod development;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(of("sources: ['http://crl.internal/g2.crl']"), [format!("14:33 {message}")]);
         assert_eq!(
             of("sources: [a.crl], authorities: b"),
-            ["14:55 this is only for URLs: leave `authorities` out"]
+            ["14:64 this is only for URLs: leave `authorities` out"]
         );
     }
 
@@ -108,6 +108,7 @@ mod tests {
             ["14:24 expected the path of a file, found an empty text"]
         );
         assert_eq!(of("[{ file: g2.pem }]"), ["14:24 missing key `common_name`"]);
-        assert_eq!(of(&format!("[{{ fil: g2.pem, {form} }}]")).len(), 1);
+        let unknown = of(&format!("[{{ file: g2.pem, {form}, ocsp: x }}]"));
+        assert!(unknown[0].contains("unknown key `ocsp`"), "{unknown:?}");
     }
 }
