@@ -126,3 +126,53 @@ fn a_trust_tells_of_its_crls() {
     );
     assert!(crl.in_force(now()) && !crl.in_force(at("2026-07-01T00:00:00Z")));
 }
+
+/// The form of the second generation's names.
+const G2_FORM: &str = "(?<contract>[0-9]{14})-(?<user>[0-9]{3})";
+const G2_CN: &str = "12345678901234-001";
+
+#[test]
+fn the_nearest_authority_with_a_form_of_its_own_decides_how_the_name_is_read() {
+    let (root, other) = (Ca::root("Mihon Bank Root"), Ca::root("Mihon Bank CA"));
+    let (listed, unlisted) = (root.intermediate("Mihon Bank CA-G2"), root.intermediate("Mihon Bank CA-G3"));
+    let bad = ("bad_subject", "the common name does not have the configured form");
+    let own = |source: &mut Source, index: usize| {
+        source.authorities[index].common_name = Some(G2_FORM.to_owned());
+    };
+    // The root's form is that of all below it; the other root has the form of all.
+    let mut source = Source::of(&[&root, &listed, &other]);
+    own(&mut source, 0);
+    let trust = source.load();
+    for (ca, chain) in [(&root, None), (&listed, None), (&unlisted, Some(unlisted.der()))] {
+        for (name, expected) in [(G2_CN, GOOD), (CN, bad)] {
+            let leaf = ca.leaf(name);
+            let chain: Vec<_> = std::iter::once(&leaf).chain(chain).collect();
+            assert_eq!(verdict(&trust, &chain), expected, "{name}");
+        }
+    }
+    assert_eq!(verdict(&trust, &[&other.leaf(CN)]), GOOD);
+    assert_eq!(verdict(&trust, &[&other.leaf(G2_CN)]), bad);
+    // A form at the intermediate is nearer, and no business of the root's other clients.
+    let mut source = Source::of(&[&root, &listed]);
+    own(&mut source, 1);
+    let trust = source.load();
+    assert_eq!(verdict(&trust, &[&listed.leaf(G2_CN)]), GOOD);
+    assert_eq!(verdict(&trust, &[&listed.leaf(CN)]), bad);
+    assert_eq!(verdict(&trust, &[&root.leaf(CN)]), GOOD);
+    assert_eq!(verdict(&trust, &[&root.leaf(G2_CN)]), bad);
+}
+
+#[test]
+fn one_ca_has_one_form_also_if_it_was_renewed() {
+    let ca = Ca::root("Mihon Bank CA");
+    let renewed = ca.again(|it| it.not_after = date_time_ymd(2050, 1, 1));
+    let mut source = Source::of(&[&ca, &renewed]);
+    source.authorities[1].common_name = Some(G2_FORM.to_owned());
+    let message = "Authority(1) ca-1.pem: the authority \"O=Mihon Bank, CN=Mihon Bank CA\" is listed twice, with \
+                   different common names";
+    assert_eq!(source.errors_at(now()), [message]);
+    source.authorities[0].common_name = Some(G2_FORM.to_owned());
+    assert_eq!(verdict(&source.load(), &[&renewed.leaf(G2_CN)]), GOOD);
+    source.authorities[0].common_name = Some("(".to_owned());
+    assert!(source.errors_at(now())[0].starts_with("AuthorityCommonName(0) common_name is not a regular"));
+}

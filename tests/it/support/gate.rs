@@ -39,6 +39,8 @@ pub struct Gate {
 pub struct Settings<'a> {
     /// More YAML at the top level: `timeouts`, `limits`, `headers`, …
     pub yaml: &'a str,
+    /// In the place of the usual `trust`.
+    pub trust: Option<&'a str>,
     /// In the place of the usual routes: `/banking` and `/` on the certificate hosts, `/public` anywhere.
     pub routes: Option<&'a str>,
     /// More of the upstream, beside its endpoints.
@@ -256,6 +258,9 @@ upstreams: {{ banking: {{ endpoints: [{}], {} }} }}
 }
 
 fn trust_yaml(settings: &Settings<'_>) -> String {
+    if let Some(trust) = settings.trust {
+        return trust.to_owned();
+    }
     let Some(registration) = settings.issuer else {
         return "trust: { authorities: ca.pem, crl: { sources: [ca.crl] } }".to_owned();
     };
