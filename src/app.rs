@@ -110,6 +110,7 @@ impl Gateway {
             .build()
             .map_err(system)?;
         if let Some(keeper) = &keeper {
+            // Bounded by `trust.crl.timeout`. That nobody answers is no reason not to start.
             runtime.block_on(keeper.first());
         }
         let back =

@@ -144,7 +144,11 @@ impl TrustKeeper {
     pub async fn follow(self) {
         loop {
             let sources = self.sources();
-            let all = join_all(sources.list.iter().map(|source| self.follow_one(source, sources.refresh)));
+            let all = async {
+                join_all(sources.list.iter().map(|source| self.follow_one(source, sources.refresh))).await;
+                // There may be none: then there is nothing to do until the next configuration.
+                std::future::pending::<()>().await;
+            };
             let look = async {
                 let mut tick = tokio::time::interval(LOOK);
                 loop {
@@ -154,7 +158,7 @@ impl TrustKeeper {
             };
             tokio::select! {
                 () = self.0.reconfigured.notified() => {}
-                _ = all => std::future::pending().await,
+                () = all => {}
                 () = look => {}
             }
         }
@@ -205,13 +209,14 @@ impl TrustKeeper {
     /// Verifies what a source gave, puts it in force, and keeps a copy.
     fn take(&self, source: &Source, heard: Fetched) -> Result<(), String> {
         let Fetched::Body(content, validators) = heard else { return Ok(()) };
-        let list = self.enforce(source, content.clone())?;
+        let (list, der) = self.enforce(source, content)?;
         source.heard(list, validators);
         // In force it is in any case: a full disk must not hold a revocation up.
-        source.keep_copy(&content)
+        source.keep_copy(&der)
     }
 
-    fn enforce(&self, source: &Source, content: Vec<u8>) -> Result<Arc<Crl>, String> {
+    /// Verifies a list, and puts it in force if it is a step forward. Gives its DER back.
+    fn enforce(&self, source: &Source, content: Vec<u8>) -> Result<(Arc<Crl>, Vec<u8>), String> {
         let now = self.0.clock.now();
         let der = revocation_list_in(Path::new(&*source.origin), content).map_err(|error| error.problem)?;
         let phrase = |problem| format!("the revocation list {problem}");
@@ -219,7 +224,7 @@ impl TrustKeeper {
         let _one_at_a_time = lock(&self.0.sources);
         let with = self.0.trust.load().with_list(&list, now).map_err(phrase)?;
         with.into_iter().for_each(|trust| self.swap(trust));
-        Ok(list)
+        Ok((list, der))
     }
 
     /// Takes up what the trust holds of the sources, and what the cache does.
@@ -232,7 +237,7 @@ impl TrustKeeper {
             } else if let Some(copy) = source.copy() {
                 // The copy is believed no more than the network is: its signature is verified again.
                 match copy.and_then(|content| self.enforce(source, content)) {
-                    Ok(list) => {
+                    Ok((list, _)) => {
                         source.heard(list, Validators::default());
                         source.is_copied();
                     }
