@@ -9,6 +9,7 @@ mod plan;
 mod registry;
 mod running;
 mod stores;
+mod trust;
 mod watch_files;
 
 use std::fmt;
@@ -21,13 +22,12 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use self::back::Kept;
 use self::listeners::Listeners;
-use self::running::{Prepared, Running};
+use self::running::{Next, Prepared, Running};
 use self::watch_files::Watch;
 
 use crate::clock::Clock;
@@ -41,6 +41,7 @@ pub use issuer::{issuer, revocation_lists, write_list};
 pub use listeners::Inherited;
 pub use plan::{Plan, plan};
 pub use stores::{OpenError, StaffStores, Stores, credential};
+pub use trust::{PreparedTrust, TrustKeeper};
 
 /// Threads beside the data path: portal, stores, the ops listener. PINs are hashed on others.
 const BESIDE: usize = 2;
@@ -108,7 +109,9 @@ impl Gateway {
 
     /// The same with listening sockets that are there already. Where one is for a configured address, it is used.
     pub fn start_with(document: &Document, clock: Clock, inherited: Inherited) -> Result<Self, StartError> {
-        let plan = plan(document, clock.now()).map_err(StartError::Config)?;
+        let plan =
+            plan::plan_by(document, clock.now(), |trust| trust::load(trust, clock.now()).map(Next::First))
+                .map_err(StartError::Config)?;
         let config = &document.config;
         let metrics = metrics(&clock).map_err(system)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -124,6 +127,10 @@ impl Gateway {
         };
         let around = (&clock, &metrics, runtime.handle());
         let prepared = Prepared::new(config, plan, pins, &kept, None, around).map_err(StartError::System)?;
+        if let Some(keeper) = &prepared.keeper {
+            // Bounded by `trust.crl.timeout`. That nobody answers is no reason not to start.
+            runtime.block_on(keeper.first());
+        }
 
         let Listeners { addresses, workers: sockets, ops: ops_listener, kept: spare } =
             Listeners::open(config, worker_count(config.workers), inherited)?;
@@ -195,9 +202,8 @@ impl Gateway {
     /// Has certificates judged against `trust` from now on: the next request of every connection is, and
     /// connections whose certificate it refuses are closed. Without effect where no host asks for a certificate.
     pub fn publish_trust(&self, trust: Trust) {
-        let current = self.running.trust();
-        if let Some(current) = current {
-            publish(&current, trust, &self.running.metrics, &self.running.workers);
+        if let Some(keeper) = self.running.keeper() {
+            keeper.publish(trust);
         }
     }
 
@@ -266,12 +272,6 @@ impl Gateway {
     }
 }
 
-fn publish(current: &ArcSwap<Trust>, trust: Trust, metrics: &Metrics, workers: &[Arc<Worker>]) {
-    count_generation(metrics, &trust);
-    current.store(Arc::new(trust));
-    workers.iter().for_each(|worker| worker.wake_all());
-}
-
 fn metrics(clock: &Clock) -> prometheus::Result<Metrics> {
     let metrics = Metrics::new()?;
     metrics.register_process()?;
@@ -279,10 +279,6 @@ fn metrics(clock: &Clock) -> prometheus::Result<Metrics> {
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
     metrics.start_time.set(clock.now().as_second() as f64);
     Ok(metrics)
-}
-
-fn count_generation(metrics: &Metrics, trust: &Trust) {
-    metrics.trust_generation.set(trust.generation().try_into().unwrap_or(i64::MAX));
 }
 
 fn worker_count(workers: Workers) -> usize {

@@ -68,11 +68,11 @@ pub use sign_in::{
 };
 pub use source::Source;
 pub use timeouts::Timeouts;
-pub use trust::{Crl, Registration, Trust};
+pub use trust::{Authorities, AuthoritiesWithCommonName, Crl, Registration, Trust};
 pub use upstream::{IdentityHeaders, Upstream, UpstreamIdentity};
 pub use values::{
-    CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, OneOrMany, PathPrefix, Period,
-    RedisTopology, RedisUrl, RouteContract, Size, StateUrl, UpstreamName,
+    CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, ListSource, OneOrMany,
+    PathPrefix, Period, RedisTopology, RedisUrl, RouteContract, Size, StateUrl, UpstreamName,
 };
 
 /// The whole file.

@@ -16,6 +16,7 @@ mod certificate;
 mod subject;
 
 mod authority;
+mod serials;
 mod crl;
 mod trust;
 
@@ -32,7 +33,7 @@ mod issuer;
 pub mod development;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -45,8 +46,8 @@ pub use issuer::{
 };
 pub use judge::Judge;
 pub use path::Judgement;
-pub use pem::{FileError, certificate_pem, certificates, private_key, revocation_list};
+pub use pem::{FileError, certificate_pem, certificates, private_key, revocation_list, revocation_list_in};
 pub use server_key::{ServerKey, ServerKeyError, ServerKeyPart, server_key};
-pub use trust::{Trust, TrustError, TrustPart, TrustSource};
+pub use trust::{AuthoritySource, Trust, TrustError, TrustPart, TrustSource};
 pub use validity::Validity;
 pub use verifier::ClientCertificates;

@@ -5,18 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::plan;
+use super::trust::TrustKeeper;
 use crate::clock::Clock;
-use crate::config::{self, Config, Document, Problems};
-use crate::edge::Worker;
+use crate::config::{Config, Document, Problems};
 use crate::flows::{ListSettings, RevocationLists};
 use crate::ops::Metrics;
 use crate::pki::development::files;
-use crate::pki::{Issuer, IssuerKeySource, IssuerPart, IssuerSettings, Trust};
+use crate::pki::{Issuer, IssuerKeySource, IssuerPart, IssuerSettings};
 use crate::stores::Directory;
 
 /// How often it is looked whether the list is due. What was revoked reaches the gateways sooner, through their
@@ -80,6 +79,10 @@ pub fn revocation_lists(config: &Config, directory: &Directory, issuer: &Arc<Iss
 
 /// Writes a list to its file, whole or not at all.
 pub fn write_list(file: &Path, der: &[u8]) -> Result<(), String> {
+    // One that is there already isn't written again: whoever watches the file would take that for a change.
+    if std::fs::read(file).is_ok_and(|present| present == der) {
+        return Ok(());
+    }
     files::write_public(file, der).map_err(|error| error.to_string())
 }
 
@@ -89,36 +92,20 @@ pub(super) struct Outlets {
     pub(super) file: Option<PathBuf>,
     /// For the portal.
     pub(super) shared: Arc<ArcSwapOption<Vec<u8>>>,
-    /// Where this gateway believes its own list: the trust, what it is made from, and whom to wake.
-    pub(super) believer: Option<Believer>,
+    /// Whoever believes this list here, if its file is among the sources of the trust.
+    pub(super) keeper: Option<TrustKeeper>,
     pub(super) metrics: Metrics,
-}
-
-/// A trust that has the issuer's own list among its sources.
-pub(super) struct Believer {
-    pub(super) trust: Arc<ArcSwap<Trust>>,
-    pub(super) source: config::Trust,
-    pub(super) workers: Vec<Arc<Worker>>,
 }
 
 /// Where this gateway's newest list goes.
 pub(super) fn outlets(
     config: &Config,
     shared: &Arc<ArcSwapOption<Vec<u8>>>,
-    trust: Option<&Arc<ArcSwap<Trust>>>,
-    workers: &[Arc<Worker>],
+    keeper: Option<&TrustKeeper>,
     metrics: &Metrics,
 ) -> Outlets {
     let file = config.issuer.as_ref().and_then(|issuer| issuer.crl.file.clone());
-    let believes = |source: &&config::Trust| {
-        source.crl.as_ref().is_some_and(|crl| file.as_ref().is_some_and(|file| crl.sources.contains(file)))
-    };
-    let believer = trust.zip(config.trust.as_ref().filter(believes)).map(|(trust, source)| Believer {
-        trust: Arc::clone(trust),
-        source: source.clone(),
-        workers: workers.to_vec(),
-    });
-    Outlets { shared: Arc::clone(shared), believer, metrics: metrics.clone(), file }
+    Outlets { shared: Arc::clone(shared), keeper: keeper.cloned(), metrics: metrics.clone(), file }
 }
 
 /// Publishes the list whenever it is due, and brings the newest one where it goes, until it is no longer wanted.
@@ -139,9 +126,7 @@ pub(super) async fn follow(
         }
         let done = match lists.current(clock.now()).await {
             Ok(list) if brought == Some(list.number) => Ok(()),
-            Ok(list) => {
-                outlets.bring(&list.der, list.next_update, clock.now()).map(|()| brought = Some(list.number))
-            }
+            Ok(list) => outlets.bring(&list.der, list.next_update).map(|()| brought = Some(list.number)),
             Err(unavailable) => Err(unavailable.to_string()),
         };
         match done {
@@ -156,26 +141,12 @@ pub(super) async fn follow(
 }
 
 impl Outlets {
-    fn bring(&self, der: &[u8], next_update: Timestamp, now: Timestamp) -> Result<(), String> {
+    fn bring(&self, der: &[u8], next_update: Timestamp) -> Result<(), String> {
         self.shared.store(Some(Arc::new(der.to_vec())));
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
         self.metrics.revocation_list_next_update.set(next_update.as_second() as f64);
-        if let Some(file) = &self.file {
-            write_list(file, der)?;
-        }
-        self.believer.as_ref().map_or(Ok(()), |believer| believer.believe(&self.metrics, now))
-    }
-}
-
-impl Believer {
-    fn believe(&self, metrics: &Metrics, now: Timestamp) -> Result<(), String> {
-        let source = plan::trust_source(&self.source);
-        let next = self
-            .trust
-            .load()
-            .successor(&source, now)
-            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-        super::publish(&self.trust, next, metrics, &self.workers);
-        Ok(())
+        let Some(file) = &self.file else { return Ok(()) };
+        write_list(file, der)?;
+        self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.reread(file))
     }
 }

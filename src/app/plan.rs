@@ -7,36 +7,36 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
-use super::{back, issuer, notices, stores};
+use super::{back, issuer, notices, stores, trust};
 use crate::clock::Clock;
 use crate::config::{
     self, CertificateSignIn, ClientCertificate, Config, Document, Host, HostName, Problems, Rejection,
 };
 use crate::edge::{self, HostSettings, Policy, PolicySettings, SignInPolicy};
 use crate::ops::Metrics;
-use crate::pki::{self, ClientCertificates, Issuer, ServerKey, ServerKeyPart, Trust, TrustPart, TrustSource};
+use crate::pki::{self, ClientCertificates, Issuer, ServerKey, ServerKeyPart, Trust};
 use crate::portal::{Portal, PortalSettings};
 
-/// What the configuration means, with every file read.
-pub struct Plan {
+/// What the configuration means, with every file read. `T` is what its trust becomes.
+pub struct Plan<T = Trust> {
     pub(super) hosts: Vec<(HostName, Host, ServerKey)>,
     /// `None` if no host asks for a certificate.
-    pub(super) trust: Option<Trust>,
+    pub(super) trust: Option<T>,
     /// `None` if no certificates are issued.
     pub(super) issuer: Option<Arc<Issuer>>,
 }
 
 /// Reads and checks all that `document` names. Starts nothing.
 pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
-    plan_after(document, now, None)
+    plan_by(document, now, |settings| trust::load(settings, now))
 }
 
-/// The same, for what shall take the place of a configuration that is in force with this trust.
-pub(super) fn plan_after(
+/// The same, with another way to load the trust. What is wrong with it comes with its place in the file.
+pub(super) fn plan_by<T>(
     document: &Document,
     now: Timestamp,
-    before: Option<&Trust>,
-) -> Result<Plan, Problems> {
+    believe: impl FnOnce(&config::Trust) -> Result<T, Vec<(String, String)>>,
+) -> Result<Plan<T>, Problems> {
     let Document { config, source } = document;
     let mut problems = source.problems();
     let mut hosts = Vec::new();
@@ -54,7 +54,7 @@ pub(super) fn plan_after(
             }
         }
     }
-    let trust = trust(config, now, before).unwrap_or_else(|errors| {
+    let trust = config.trust.as_ref().map(believe).transpose().unwrap_or_else(|errors| {
         problems.extend(errors.into_iter().map(|(pointer, message)| source.problem(&pointer, message)));
         None
     });
@@ -91,38 +91,6 @@ fn server_key(name: &HostName, host: &Host) -> Result<ServerKey, (&'static str, 
     } else {
         Err(("certificate", format!("the certificate is not for `{name}` but for {}", key.names.join(", "))))
     }
-}
-
-/// Where a trust is loaded from.
-pub(super) fn trust_source(trust: &config::Trust) -> TrustSource<'_> {
-    TrustSource {
-        authorities: trust.authorities.as_slice(),
-        common_name: trust.common_name.as_str(),
-        crls: trust.crl.as_ref().map(|crl| crl.sources.as_slice()),
-    }
-}
-
-fn trust(
-    config: &Config,
-    now: Timestamp,
-    before: Option<&Trust>,
-) -> Result<Option<Trust>, Vec<(String, String)>> {
-    let Some(trust) = &config.trust else { return Ok(None) };
-    let source = trust_source(trust);
-    let loaded = before.map_or_else(|| Trust::load(&source, now), |before| before.successor(&source, now));
-    loaded.map(Some).map_err(|errors| {
-        errors
-            .into_iter()
-            .map(|error| {
-                let pointer = match error.part {
-                    TrustPart::Authority(index) => format!("/trust/authorities/{index}"),
-                    TrustPart::CommonName => "/trust/common_name".to_owned(),
-                    TrustPart::Crl(index) => format!("/trust/crl/sources/{index}"),
-                };
-                (pointer, error.message)
-            })
-            .collect()
-    })
 }
 
 /// Builds the data path's snapshot.

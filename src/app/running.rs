@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::back::{self, Basis, Kept};
 use super::plan::{self, Plan};
-use super::{count_generation, issuer, notices, publish, revocation_lists, stores};
+use super::trust::{self, PreparedTrust, TrustKeeper};
+use super::{issuer, notices, revocation_lists, stores};
 use crate::clock::Clock;
 use crate::config::{self, Config, Document, Problems};
 use crate::domain::PinRules;
@@ -38,8 +38,7 @@ pub(super) struct Running {
 /// What is in force.
 struct InForce {
     config: Config,
-    /// `None` if no host asks for a certificate.
-    trust: Option<Arc<ArcSwap<Trust>>>,
+    keeper: Option<TrustKeeper>,
     drain: Duration,
     /// What was read for the configuration in force, or for one that was refused since.
     inputs: Vec<PathBuf>,
@@ -50,35 +49,47 @@ struct InForce {
 /// A configuration whose files are all read, and what the data path is to do by it.
 pub(super) struct Prepared {
     pub(super) orders: Orders,
-    trust: Option<Trust>,
+    /// `None` if no host asks for a certificate.
+    pub(super) keeper: Option<TrustKeeper>,
+    /// What the keeper is to put in force.
+    next: Option<PreparedTrust>,
     issuer: Option<Arc<Issuer>>,
 }
 
+/// What a trust becomes: the first one, or what takes the place of another.
+pub(super) enum Next {
+    First(Trust),
+    Successor(PreparedTrust),
+}
+
 impl Prepared {
-    /// Makes the orders of a plan. `current` is the trust in force, if there is one: its place is kept, so that whoever
-    /// looks there finds the next one.
+    /// Makes the orders of a plan. `keeper` keeps the trust in force, if there is one: whoever looks there finds the next.
     pub(super) fn new(
         config: &Config,
-        plan: Plan,
+        plan: Plan<Next>,
         (pins, rules): (Option<Pins>, Option<PinRules>),
         kept: &Kept,
-        current: Option<&Arc<ArcSwap<Trust>>>,
+        keeper: Option<&TrustKeeper>,
         around: (&Clock, &Metrics, &Handle),
     ) -> Result<Self, String> {
         let Plan { hosts, trust: next, issuer } = plan;
         let (clock, metrics, runtime) = around;
-        let (trust, next) = match (current, next) {
-            (Some(current), Some(next)) => (Some(current.clone()), Some(next)),
-            (None, Some(next)) => (Some(Arc::new(ArcSwap::from_pointee(next))), None),
-            (_, None) => (None, None),
+        let (keeper, next) = match (next, &config.trust) {
+            (Some(Next::First(first)), Some(settings)) => {
+                (Some(TrustKeeper::new(settings, first, clock, metrics)?), None)
+            }
+            (Some(Next::Successor(next)), _) => (keeper.cloned(), Some(next)),
+            _ => (None, None),
         };
-        let policy = plan::policy(config, hosts, trust.as_ref(), clock, metrics)?;
-        let basis = Basis { config, trust: trust.as_ref(), issuer: issuer.as_ref(), clock, metrics };
+        let trust = keeper.as_ref().map(TrustKeeper::trust);
+        let policy = plan::policy(config, hosts, trust, clock, metrics)?;
+        let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
         let house = kept.house(&basis, pins, rules, runtime.clone())?;
-        let registry = kept.registry.clone();
+        let (trust, registry) = (trust.cloned(), kept.registry.clone());
         Ok(Self {
             orders: Orders { policy, trust, registry, backstage: Arc::new(house) },
-            trust: next,
+            keeper,
+            next,
             issuer,
         })
     }
@@ -96,8 +107,8 @@ impl Running {
         let (clock, metrics, readiness, runtime) = around;
         let in_force = InForce::new(&document.config, &prepared);
         metrics.reload_success.set(1);
-        if let Some(trust) = &in_force.trust {
-            count_generation(&metrics, &trust.load());
+        if let Some(keeper) = &in_force.keeper {
+            keeper.wakes(&workers);
         }
         let running = Self {
             clock,
@@ -123,9 +134,9 @@ impl Running {
         self.lock().drain
     }
 
-    /// The trust in force; `None` if no host asks for a certificate.
-    pub(super) fn trust(&self) -> Option<Arc<ArcSwap<Trust>>> {
-        self.lock().trust.clone()
+    /// Who keeps the trust; `None` if no host asks for a certificate.
+    pub(super) fn keeper(&self) -> Option<TrustKeeper> {
+        self.lock().keeper.clone()
     }
 
     /// The configuration in force, with every default filled in.
@@ -181,10 +192,9 @@ impl Running {
             back::rule(registry, &config);
         }
         // The trust first: no connection is made under the new policy and judged by the old trust.
-        if let (Some(current), Some(trust)) = (&next.trust, prepared.trust) {
-            publish(current, trust, &self.metrics, &self.workers);
-        } else if let Some(current) = &next.trust {
-            count_generation(&self.metrics, &current.load());
+        if let Some(keeper) = &next.keeper {
+            keeper.wakes(&self.workers);
+            prepared.next.into_iter().for_each(|trust| keeper.commit(trust));
         }
         self.workers.iter().for_each(|worker| worker.obey(&prepared.orders));
         *in_force = next;
@@ -215,16 +225,39 @@ impl Running {
             }
         }
         problems.into_result(()).map_err(text)?;
-        let before = in_force.trust.as_ref().map(|trust| trust.load_full());
-        let plan = plan::plan_after(&document, self.clock.now(), before.as_deref()).map_err(text)?;
+        let (now, keeper) = (self.clock.now(), in_force.keeper.as_ref());
+        let believe = |settings: &config::Trust| match keeper {
+            Some(keeper) => keeper.prepare(settings, now).map(Next::Successor),
+            None => trust::load(settings, now).map(Next::First),
+        };
+        let plan = plan::plan_by(&document, now, believe).map_err(text)?;
         let pins = match self.kept.directory {
             Some(_) => stores::pins(&document).map_err(text)?,
             None => (None, None),
         };
         let around = (&self.clock, &self.metrics, &self.runtime);
-        let prepared =
-            Prepared::new(&document.config, plan, pins, &self.kept, in_force.trust.as_ref(), around)?;
+        let mut prepared = Prepared::new(&document.config, plan, pins, &self.kept, keeper, around)?;
+        self.ask_first(&mut prepared);
         Ok((document.config, prepared))
+    }
+
+    /// Has sources of revocation lists that are new asked before anybody is judged by them.
+    fn ask_first(&self, prepared: &mut Prepared) {
+        let Some(keeper) = prepared.keeper.clone() else { return };
+        let next = prepared.next.take();
+        let (done, asked) = std::sync::mpsc::channel();
+        self.runtime.spawn(async move {
+            let next = match next {
+                Some(next) => Some(keeper.ask_first(next).await),
+                None => {
+                    keeper.first().await;
+                    None
+                }
+            };
+            // Whoever asked has waited for it.
+            let _ = done.send(next);
+        });
+        prepared.next = asked.recv().ok().flatten();
     }
 
     fn write_down(&self, kind: &'static str) -> Result<(), String> {
@@ -243,16 +276,25 @@ impl Running {
 
     /// Starts what works on its own by this configuration: publishing the revocation list, sending notices.
     fn work(&self, config: &Config, issuer: Option<&Arc<Issuer>>) {
-        let Some(directory) = &self.kept.directory else { return };
-        let (wanted, trust) = {
+        let (wanted, keeper) = {
             let in_force = self.lock();
-            (in_force._wanted.subscribe(), in_force.trust.clone())
+            (in_force._wanted.subscribe(), in_force.keeper.clone())
         };
+        if let Some(keeper) = keeper.clone() {
+            let mut wanted = wanted.clone();
+            self.runtime.spawn(async move {
+                tokio::select! {
+                    () = keeper.follow() => {}
+                    _ = wanted.changed() => {}
+                }
+            });
+        }
+        let Some(directory) = &self.kept.directory else { return };
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         if let Some(issuer) = issuer {
             let lists = revocation_lists(config, directory, issuer);
             let shared = &self.kept.revocation_list;
-            let outlets = issuer::outlets(config, shared, trust.as_ref(), &self.workers, &metrics);
+            let outlets = issuer::outlets(config, shared, keeper.as_ref(), &metrics);
             self.runtime.spawn(issuer::follow(lists, outlets, clock.clone(), wanted.clone()));
         }
         let sender = notices::notices(config.mail.as_ref(), directory, &clock, &metrics);
@@ -267,7 +309,7 @@ impl Running {
 impl InForce {
     fn new(config: &Config, prepared: &Prepared) -> Self {
         Self {
-            trust: prepared.orders.trust.clone(),
+            keeper: prepared.keeper.clone(),
             drain: config.timeouts.drain.get(),
             inputs: config::inputs(config),
             config: config.clone(),

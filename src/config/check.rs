@@ -9,11 +9,12 @@ mod restrictions;
 mod routes;
 mod sign_in;
 mod stores;
+mod trust;
 
 use std::path::Path;
 
 use super::typed::Survivors;
-use super::{ClientCertificate, Config, Problem, Size, Source};
+use super::{Config, Problem, Size, Source};
 
 /// The file's parts against each other.
 pub(super) fn check(config: &Config, source: &Source, survivors: &Survivors) -> Vec<Problem> {
@@ -94,33 +95,6 @@ impl Report<'_> {
         for (name, host) in &self.config.hosts {
             self.path(&format!("/hosts/{name}/tls/certificate"), &host.tls.certificate);
             self.path(&format!("/hosts/{name}/tls/key"), &host.tls.key);
-        }
-    }
-
-    fn trust(&mut self) {
-        let asking = |(_, host): &(_, &super::Host)| host.client_certificate != ClientCertificate::None;
-        let Some(trust) = &self.config.trust else {
-            let asks = self.config.hosts.iter().find(asking).filter(|_| !self.source.contains("/trust"));
-            if let Some((name, _)) = asks {
-                self.problem(
-                    &format!("/hosts/{name}/client_certificate"),
-                    "a host asks for client certificates, but there is no `trust` that says whose are believed",
-                );
-            }
-            return;
-        };
-        if self.is_given_empty("/trust/authorities") {
-            self.problem("/trust/authorities", "no authority: no client certificate could ever be good");
-        }
-        for (index, path) in trust.authorities.as_slice().iter().enumerate() {
-            self.path(&self.element("/trust/authorities", index), path);
-        }
-        let Some(crl) = &trust.crl else { return };
-        if self.is_given_empty("/trust/crl/sources") {
-            self.problem("/trust/crl/sources", "no source: remove `crl` if revocation is not to be checked");
-        }
-        for (index, path) in crl.sources.iter().enumerate() {
-            self.path(&self.element("/trust/crl/sources", index), path);
         }
     }
 

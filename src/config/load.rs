@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
     use crate::config::testing::{BASE, with};
-    use crate::config::{AccessLog, OneOrMany};
+    use crate::config::{AccessLog, Authorities, ListSource, OneOrMany};
 
     fn refusal(file: &Path) -> String {
         load(file).map(|_| ()).unwrap_err().to_string()
@@ -119,8 +119,11 @@ mod tests {
         let host = config.hosts.values().next().unwrap();
         assert_eq!((&host.tls.certificate, &host.tls.key), (&at("www.pem"), &at("www.key")));
         let trust = config.trust.unwrap();
-        assert_eq!(trust.authorities, OneOrMany::Many(vec![at("ca.pem"), "/ca.pem".into()]));
-        assert_eq!(trust.crl.unwrap().sources, [at("crl/a")]);
+        assert_eq!(
+            trust.authorities,
+            OneOrMany::Many(vec![Authorities::File(at("ca.pem")), Authorities::File("/ca.pem".into())])
+        );
+        assert_eq!(trust.crl.unwrap().sources, [ListSource::File(at("crl/a"))]);
         assert_eq!(config.access_log, AccessLog::File(at("./access.log")));
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{AccessLog, Config, DirectoryUrl, OneOrMany, StateUrl};
+use super::{AccessLog, Authorities, Config, DirectoryUrl, ListSource, OneOrMany, StateUrl};
 
 /// Makes every path of the configuration absolute, given that the file stands in `directory`.
 pub(super) fn resolve(config: &mut Config, directory: &Path) {
@@ -11,10 +11,12 @@ pub(super) fn resolve(config: &mut Config, directory: &Path) {
     written(config).into_iter().for_each(resolve);
 }
 
-/// The files and folders that the configuration names to be read: when one of them changes, so may what it means.
+/// The files and folders that the configuration names to be read: when one of them changes, so may what it means. A
+/// revocation list that the gateway writes itself is none of them.
 pub fn inputs(config: &Config) -> Vec<PathBuf> {
+    let own = config.issuer.as_ref().and_then(|issuer| issuer.crl.file.clone());
     let mut config = config.clone();
-    read(&mut config).into_iter().map(|path| path.clone()).collect()
+    read(&mut config).into_iter().filter(|path| own.as_ref() != Some(path)).map(|path| path.clone()).collect()
 }
 
 /// What the gateway reads.
@@ -25,11 +27,15 @@ fn read(config: &mut Config) -> Vec<&mut PathBuf> {
     }
     if let Some(trust) = &mut config.trust {
         match &mut trust.authorities {
-            OneOrMany::One(path) => all.push(path),
-            OneOrMany::Many(paths) => all.extend(paths),
+            OneOrMany::One(authorities) => all.push(authorities.file_mut()),
+            OneOrMany::Many(many) => all.extend(many.iter_mut().map(Authorities::file_mut)),
         }
         if let Some(crl) = &mut trust.crl {
-            all.extend(&mut crl.sources);
+            all.extend(crl.sources.iter_mut().filter_map(|source| match source {
+                ListSource::File(path) => Some(path),
+                ListSource::Url(_) => None,
+            }));
+            all.extend(&mut crl.authorities);
         }
     }
     if let Some(sign_in) = &mut config.sign_in {
@@ -64,6 +70,7 @@ fn read(config: &mut Config) -> Vec<&mut PathBuf> {
 /// What the gateway writes.
 fn written(config: &mut Config) -> Vec<&mut PathBuf> {
     let mut all = Vec::new();
+    all.extend(config.trust.iter_mut().filter_map(|trust| trust.crl.as_mut()?.cache.as_mut()));
     if let Some(DirectoryUrl::Sqlite(path)) = config.directory.as_mut().map(|directory| &mut directory.url) {
         all.push(path);
     }

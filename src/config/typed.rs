@@ -256,7 +256,7 @@ ops: { bind: true }
                 "expected a time such as `500ms`, `10s`, `5m`, `1h` or `30d`, found `0s`",
             ),
             ("trust: { authorities: 5 }", "expected text or a list, found the number 5"),
-            ("trust: { authorities: [a, [b]] }", "expected a path, found a list"),
+            ("trust: { authorities: [a, [b]] }", "expected text or a mapping, found a list"),
             ("trust: { authorities: a, crl: }", "expected a mapping, found nothing"),
             (
                 "trust: { authorities: a, common_name: '(a' }",

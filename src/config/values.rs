@@ -51,6 +51,7 @@ macro_rules! text_value {
 
 mod address;
 mod common_name;
+mod list_source;
 mod names;
 mod one_or_many;
 mod path;
@@ -61,6 +62,7 @@ mod url;
 pub use address::Endpoint;
 pub(super) use address::socket_address;
 pub use common_name::CommonNamePattern;
+pub use list_source::ListSource;
 pub use names::{FieldName, HostName, RouteContract, UpstreamName};
 pub use one_or_many::OneOrMany;
 pub use path::PathPrefix;

@@ -101,6 +101,16 @@ metrics! {
     server_certificate_expiry: GaugeVec = "sekisho_server_certificate_expiry_timestamp_seconds" ["host"];
     /// Generation of the trust that certificates are judged against.
     trust_generation: IntGauge = "sekisho_trust_generation";
+    /// nextUpdate of the last good revocation list of a source, in seconds since 1970.
+    crl_next_update: GaugeVec = "sekisho_crl_next_update_timestamp_seconds" ["source"];
+    /// When a source of revocation lists was last looked at with success, in seconds since 1970.
+    crl_last_success: GaugeVec = "sekisho_crl_last_success_timestamp_seconds" ["source"];
+    /// Certificates that the last good revocation list of a source names.
+    crl_entries: GaugeVec = "sekisho_crl_entries" ["source"];
+    /// 1 if a source has given no revocation list that is within its nextUpdate, else 0.
+    crl_stale: GaugeVec = "sekisho_crl_stale" ["source"];
+    /// Looks at a source of revocation lists that failed, or found a list that was not taken.
+    crl_failures: IntCounterVec = "sekisho_crl_failures_total" ["source"];
     /// Attempts to sign in, by method and what became of them.
     sign_ins: IntCounterVec = "sekisho_sign_ins_total" ["method", "outcome"];
     /// When the registry last agreed with the directory, in seconds since 1970.

@@ -1,5 +1,7 @@
 //! Certificates that may sign certificates: the operator's authorities, and what connects a client to one of them.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 use webpki::anchor_from_trusted_cert;
@@ -8,6 +10,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::certificate::{basic_constraints, parse};
 use super::signature::Signed;
+use super::subject::CommonNameForm;
 use super::validity::Validity;
 use super::{der, strength};
 
@@ -22,6 +25,7 @@ pub struct Authority {
     signs_crls: bool,
     path_length: Option<u32>,
     validity: Validity,
+    common_name: Option<Arc<CommonNameForm>>,
 }
 
 impl Authority {
@@ -50,7 +54,22 @@ impl Authority {
             (content(certificate.subject().as_raw())?, content(certificate.issuer().as_raw())?);
         let subject = certificate.subject().to_string();
         let (signs_crls, validity) = (usage.crl_sign(), Validity::of(certificate.validity()));
-        Ok(Self { der, name, issuer, key, subject, signs_crls, path_length, validity })
+        let common_name = None;
+        Ok(Self { der, name, issuer, key, subject, signs_crls, path_length, validity, common_name })
+    }
+
+    /// With a form of its own for the common names below it.
+    pub(super) fn with_common_name(self, common_name: Option<Arc<CommonNameForm>>) -> Self {
+        Self { common_name, ..self }
+    }
+
+    /// Whether both are of the same CA, but ask for different forms.
+    pub(super) fn contradicts(&self, other: &Self) -> bool {
+        let is_same_form = match (&self.common_name, &other.common_name) {
+            (Some(one), Some(another)) => one.is_same_as(another),
+            (one, another) => one.is_none() && another.is_none(),
+        };
+        self.name == other.name && self.key == other.key && !is_same_form
     }
 
     /// The subject, for people.
@@ -148,6 +167,12 @@ impl Authorities {
     /// The authorities of this name.
     pub(super) fn named<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a Authority> {
         self.all.iter().filter(move |authority| authority.name == name)
+    }
+
+    /// The form that the CA of this name and key has of its own.
+    pub(super) fn common_name(&self, name: &[u8], key: &[u8]) -> Option<&CommonNameForm> {
+        let mut same = self.named(name).filter(|authority| authority.key == key);
+        same.find_map(|authority| authority.common_name.as_deref())
     }
 
     /// The authorities that are this anchor: several, if a root was renewed with the key it had.

@@ -78,6 +78,19 @@ pub(super) fn unsigned(integer: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// A SEQUENCE of this content.
+pub(super) fn sequence(content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let significant = &length[length.iter().take_while(|byte| **byte == 0).count()..];
+    let header = match *significant {
+        [] => vec![SEQUENCE, 0],
+        [short @ ..=0x7f] => vec![SEQUENCE, short],
+        // At most eight bytes: the number fits.
+        _ => [&[SEQUENCE, 0x80 | u8::try_from(significant.len()).unwrap_or(8)], significant].concat(),
+    };
+    [&header, content].concat()
+}
+
 fn long_length(bytes: &[u8]) -> Option<(usize, usize)> {
     let length = bytes.iter().fold(0_usize, |length, byte| length << 8 | usize::from(*byte));
     let minimal = bytes.first() != Some(&0) && length > 0x7f;
@@ -96,6 +109,14 @@ mod tests {
         assert_eq!(all(&[2, 1, 5, 2, 1]), None);
         let long = [&[4, 0x81, 0x80][..], &[7; 0x80]].concat();
         assert_eq!(only(&long, 4), Some(&[7; 0x80][..]));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0x1_0000] {
+            let content = vec![7; length];
+            assert_eq!(only(&sequence(&content), SEQUENCE), Some(&content[..]), "{length}");
+        }
     }
 
     #[test]

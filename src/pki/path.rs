@@ -11,6 +11,7 @@ use super::certificate::{Examined, Leaf, Unacceptable, examine};
 use super::der;
 use super::refusal::of_path_error;
 use super::signature::{ACCEPTED, Signed};
+use super::subject::CommonNameForm;
 use super::trust::Trust;
 use super::validity::{Validity, unix_time};
 use crate::domain::{Identity, Reason, Refusal, Standing};
@@ -78,7 +79,7 @@ impl Trust {
         others: &[CertificateDer<'_>],
         now: Timestamp,
     ) -> Result<(Identity, Validity), Refusal> {
-        let validity = self.path(examined, others, now).map_err(|error| {
+        let (validity, common_name) = self.path(examined, others, now).map_err(|error| {
             let refusal = of_path_error(&error, &examined.leaf, now);
             // webpki looks at dates and usages before it looks for an issuer.
             if refusal.reason == Reason::WeakKey || self.is_ours(first, others) {
@@ -88,17 +89,17 @@ impl Trust {
             }
         })?;
         examined.usages?;
-        let identity = self.common_name.identity(examined.certificate.subject())?;
+        let identity = common_name.identity(examined.certificate.subject())?;
         Ok((identity, validity))
     }
 
-    /// A verified path to an anchor, that we accept as well: for how long?
+    /// A verified path to an anchor, that we accept as well: for how long, and in which form is the subject?
     fn path(
         &self,
         examined: &Examined<'_>,
         others: &[CertificateDer<'_>],
         now: Timestamp,
-    ) -> Result<Validity, webpki::Error> {
+    ) -> Result<(Validity, &CommonNameForm), webpki::Error> {
         let listed = self.authorities.intermediates().iter();
         let intermediates: Vec<CertificateDer<'_>> =
             others.iter().chain(listed).map(|der| CertificateDer::from(der.as_ref())).collect();
@@ -127,7 +128,7 @@ impl Trust {
         path: &VerifiedPath<'_>,
         leaf: Validity,
         now: Timestamp,
-    ) -> Result<Validity, webpki::Error> {
+    ) -> Result<(Validity, &CommonNameForm), webpki::Error> {
         let mut issuers = path
             .intermediate_certificates()
             .map(|certificate| Authority::read(certificate.der().into_owned()))
@@ -136,7 +137,11 @@ impl Trust {
         issuers.push(self.anchor(path, issuers.len(), now)?.clone());
         let mut validity = issuers.iter().fold(leaf, |validity, issuer| validity.and(issuer.validity()));
 
-        let Some(crls) = &self.crls else { return Ok(validity) };
+        // The nearest authority above the leaf that has a form of its own; a CA nearby speaks for those further up.
+        let own = issuers.iter().find_map(|it| self.authorities.common_name(it.name(), it.key()));
+        let common_name = own.unwrap_or(&self.common_name);
+
+        let Some(crls) = &self.crls else { return Ok((validity, common_name)) };
         let serials = path.intermediate_certificates().map(|certificate| certificate.serial());
         for (serial, issuer) in std::iter::once(path.end_entity().serial()).chain(serials).zip(&issuers) {
             let crl = crls
@@ -144,16 +149,16 @@ impl Trust {
                 .find(|crl| crl.is_by(issuer.name(), issuer.key()))
                 .ok_or(webpki::Error::UnknownRevocationStatus)?;
             // The one verdict that a stale list still supports: what it names stays revoked.
-            if crl.names(serial)? {
+            if crl.names(serial) {
                 return Err(webpki::Error::CertRevoked);
             }
-            if !crl.in_force(now) {
+            if !crl.speaks(self.grace, now) {
                 let next_update = unix_time(crl.next_update());
                 return Err(webpki::Error::CrlExpired { time: unix_time(now), next_update });
             }
-            validity = validity.and(crl.speaks_for());
+            validity = validity.and(crl.speaks_for(self.grace));
         }
-        Ok(validity)
+        Ok((validity, common_name))
     }
 
     /// The authority at the end of the path, if it may vouch for somebody over so many intermediates.

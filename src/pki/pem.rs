@@ -71,14 +71,18 @@ pub fn certificate_pem(der: &[u8]) -> String {
 
 /// The one revocation list of a file, PEM or DER.
 pub fn revocation_list(file: &Path) -> Result<CertificateRevocationListDer<'static>, FileError> {
-    let content = read(file)?;
+    revocation_list_in(file, read(file)?).map(CertificateRevocationListDer::from)
+}
+
+/// The one revocation list of a content, PEM or DER; as DER. `file` is for the error.
+pub fn revocation_list_in(file: &Path, content: Vec<u8>) -> Result<Vec<u8>, FileError> {
     if looks_like_der(&content) {
-        return Ok(CertificateRevocationListDer::from(content));
+        return Ok(content);
     }
     let sections = sections(file, &content)?;
     let mut lists = sections.iter().filter(|(kind, _)| *kind == SectionKind::Crl).map(|(_, der)| der);
     match (lists.next(), lists.next()) {
-        (Some(list), None) => Ok(CertificateRevocationListDer::from(list.clone())),
+        (Some(list), None) => Ok(list.clone()),
         (Some(_), Some(_)) => Err(FileError::new(file, "there is more than one CRL in it")),
         (None, _) => Err(nothing(file, "CRL", &content, &sections)),
     }

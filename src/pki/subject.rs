@@ -36,6 +36,11 @@ impl CommonNameForm {
         compile(&format!(r"\A(?:{pattern})\z")).map(Self)
     }
 
+    /// Whether both ask for the same form.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+
     /// Whose certificate it is. `subject` is the content of the Name.
     pub(super) fn identity(&self, subject: &[u8]) -> Result<Identity, Refusal> {
         let value = common_name(subject)?;

@@ -4,6 +4,7 @@ mod forge;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rcgen::{
@@ -14,7 +15,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 
-use super::{Trust, TrustError, TrustSource, Validity, der};
+use super::{AuthoritySource, Trust, TrustError, TrustSource, Validity, der};
 
 pub(crate) use forge::{Forged, crl_pem, extension, pem, tlv};
 
@@ -204,9 +205,10 @@ impl Folder {
 /// The files that a trust is loaded from.
 pub(crate) struct Source {
     folder: Folder,
-    pub(crate) authorities: Vec<PathBuf>,
+    pub(crate) authorities: Vec<AuthoritySource>,
     pub(crate) crls: Option<Vec<PathBuf>>,
     pub(crate) common_name: String,
+    pub(crate) grace: Duration,
 }
 
 impl Source {
@@ -216,9 +218,9 @@ impl Source {
         let authorities = authorities
             .iter()
             .enumerate()
-            .map(|(index, ca)| folder.file(&format!("ca-{index}.pem"), ca.pem()))
+            .map(|(index, ca)| folder.file(&format!("ca-{index}.pem"), ca.pem()).into())
             .collect();
-        Self { folder, authorities, crls: None, common_name: FORM.to_owned() }
+        Self { folder, authorities, crls: None, common_name: FORM.to_owned(), grace: Duration::ZERO }
     }
 
     /// With these revocation lists.
@@ -233,6 +235,7 @@ impl Source {
             authorities: &self.authorities,
             common_name: &self.common_name,
             crls: self.crls.as_deref(),
+            grace: self.grace,
         }
     }
 

@@ -26,6 +26,7 @@ mod common_names;
 mod resumption;
 mod live;
 mod live_tunnels;
+mod revocation;
 mod hosts;
 mod start;
 mod handshakes;

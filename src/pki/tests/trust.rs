@@ -22,10 +22,10 @@ fn an_authorities_file_that_is_missing_empty_or_broken_is_an_error() {
             "certificate 2 in it is not a CA's: basicConstraints lacks CA:TRUE",
         ),
     ] {
-        fs::write(&source.authorities[0], content).unwrap();
+        fs::write(&source.authorities[0].file, content).unwrap();
         assert_eq!(source.errors_at(now()), [format!("Authority(0) ca-0.pem: {message}")]);
     }
-    fs::remove_file(&source.authorities[0]).unwrap();
+    fs::remove_file(&source.authorities[0].file).unwrap();
     assert_eq!(source.errors_at(now()), ["Authority(0) ca-0.pem: there is no such file"]);
     source.authorities.clear();
     assert_eq!(source.errors_at(now()), ["Authority(0) there are no authorities"]);
@@ -56,7 +56,7 @@ fn an_authority_is_a_ca_that_may_sign_certificates_with_a_strong_key() {
         forged.fields.remove(0);
         forged.fields.truncate(6);
     });
-    fs::write(&source.authorities[0], pem(&old)).unwrap();
+    fs::write(&source.authorities[0].file, pem(&old)).unwrap();
     let message = "Authority(0) ca-0.pem: certificate 1 in it is not a CA's: basicConstraints lacks CA:TRUE";
     assert_eq!(source.errors_at(now()), [message]);
 }
@@ -65,8 +65,8 @@ fn an_authority_is_a_ca_that_may_sign_certificates_with_a_strong_key() {
 fn all_errors_are_told_at_once_but_none_twice() {
     let ca = Ca::root("Mihon Bank CA");
     let mut source = Source::of(&[&ca, &ca, &ca]).with_crls(&[ca.crl(1, &[]), Vec::new()]);
-    fs::write(&source.authorities[0], "").unwrap();
-    fs::write(&source.authorities[2], pem(&ca.leaf(CN)).repeat(2)).unwrap();
+    fs::write(&source.authorities[0].file, "").unwrap();
+    fs::write(&source.authorities[2].file, pem(&ca.leaf(CN)).repeat(2)).unwrap();
     source.common_name = "(".to_owned();
     let errors = source.errors_at(now());
     let starts = ["CommonName", "Authority(0)", "Authority(2)", "Authority(2)"];
@@ -97,7 +97,7 @@ fn at_least_one_authority_is_in_force() {
 fn authorities_may_share_a_file_and_be_there_twice() {
     let (one, two) = (Ca::root("Mihon Bank CA"), Ca::root("Mihon Bank CA-G2"));
     let source = Source::of(&[&one, &one]);
-    fs::write(&source.authorities[0], one.pem() + "# a comment\n" + &two.pem() + &one.pem()).unwrap();
+    fs::write(&source.authorities[0].file, one.pem() + "# a comment\n" + &two.pem() + &one.pem()).unwrap();
     let trust = source.load();
     assert_eq!(trust.authorities().len(), 2);
     assert_eq!(trust.authorities()[1].subject(), "O=Mihon Bank, CN=Mihon Bank CA-G2");
@@ -125,4 +125,54 @@ fn a_trust_tells_of_its_crls() {
         ("O=Mihon Bank, CN=Mihon Bank CA", at("2026-07-01T00:00:00Z"))
     );
     assert!(crl.in_force(now()) && !crl.in_force(at("2026-07-01T00:00:00Z")));
+}
+
+/// The form of the second generation's names.
+const G2_FORM: &str = "(?<contract>[0-9]{14})-(?<user>[0-9]{3})";
+const G2_CN: &str = "12345678901234-001";
+
+#[test]
+fn the_nearest_authority_with_a_form_of_its_own_decides_how_the_name_is_read() {
+    let (root, other) = (Ca::root("Mihon Bank Root"), Ca::root("Mihon Bank CA"));
+    let (listed, unlisted) = (root.intermediate("Mihon Bank CA-G2"), root.intermediate("Mihon Bank CA-G3"));
+    let bad = ("bad_subject", "the common name does not have the configured form");
+    let own = |source: &mut Source, index: usize| {
+        source.authorities[index].common_name = Some(G2_FORM.to_owned());
+    };
+    // The root's form is that of all below it; the other root has the form of all.
+    let mut source = Source::of(&[&root, &listed, &other]);
+    own(&mut source, 0);
+    let trust = source.load();
+    for (ca, chain) in [(&root, None), (&listed, None), (&unlisted, Some(unlisted.der()))] {
+        for (name, expected) in [(G2_CN, GOOD), (CN, bad)] {
+            let leaf = ca.leaf(name);
+            let chain: Vec<_> = std::iter::once(&leaf).chain(chain).collect();
+            assert_eq!(verdict(&trust, &chain), expected, "{name}");
+        }
+    }
+    assert_eq!(verdict(&trust, &[&other.leaf(CN)]), GOOD);
+    assert_eq!(verdict(&trust, &[&other.leaf(G2_CN)]), bad);
+    // A form at the intermediate is nearer, and no business of the root's other clients.
+    let mut source = Source::of(&[&root, &listed]);
+    own(&mut source, 1);
+    let trust = source.load();
+    assert_eq!(verdict(&trust, &[&listed.leaf(G2_CN)]), GOOD);
+    assert_eq!(verdict(&trust, &[&listed.leaf(CN)]), bad);
+    assert_eq!(verdict(&trust, &[&root.leaf(CN)]), GOOD);
+    assert_eq!(verdict(&trust, &[&root.leaf(G2_CN)]), bad);
+}
+
+#[test]
+fn one_ca_has_one_form_also_if_it_was_renewed() {
+    let ca = Ca::root("Mihon Bank CA");
+    let renewed = ca.again(|it| it.not_after = date_time_ymd(2050, 1, 1));
+    let mut source = Source::of(&[&ca, &renewed]);
+    source.authorities[1].common_name = Some(G2_FORM.to_owned());
+    let message = "Authority(1) ca-1.pem: the authority \"O=Mihon Bank, CN=Mihon Bank CA\" is listed twice, with \
+                   different common names";
+    assert_eq!(source.errors_at(now()), [message]);
+    source.authorities[0].common_name = Some(G2_FORM.to_owned());
+    assert_eq!(verdict(&source.load(), &[&renewed.leaf(G2_CN)]), GOOD);
+    source.authorities[0].common_name = Some("(".to_owned());
+    assert!(source.errors_at(now())[0].starts_with("AuthorityCommonName(0) common_name is not a regular"));
 }

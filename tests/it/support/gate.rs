@@ -39,6 +39,8 @@ pub struct Gate {
 pub struct Settings<'a> {
     /// More YAML at the top level: `timeouts`, `limits`, `headers`, …
     pub yaml: &'a str,
+    /// In the place of the usual `trust`.
+    pub trust: Option<&'a str>,
     /// In the place of the usual routes: `/banking` and `/` on the certificate hosts, `/public` anywhere.
     pub routes: Option<&'a str>,
     /// More of the upstream, beside its endpoints.
@@ -120,12 +122,13 @@ impl Gate {
     /// Believes the authorities of these files, and the folder's CRL, from now on.
     pub fn publish(&self, authorities: &[&str]) {
         let path = |name: &str| self.folder.path().join(name);
-        let authorities: Vec<_> = authorities.iter().map(|name| path(name)).collect();
+        let authorities: Vec<_> = authorities.iter().map(|name| path(name).into()).collect();
         let crls = [path("ca.crl")];
         let source = TrustSource {
             authorities: &authorities,
             common_name: "(?<contract>[0-9]{14}) (?<user>[0-9A-Za-z]{1,30})",
             crls: Some(&crls),
+            grace: std::time::Duration::ZERO,
         };
         let trust = Trust::load(&source, self.clock.now()).unwrap_or_else(|errors| panic!("{errors:?}"));
         self.gateway.as_ref().unwrap().publish_trust(trust);
@@ -286,6 +289,9 @@ upstreams: {{ banking: {{ endpoints: [{}], {} }} }}
 }
 
 fn trust_yaml(settings: &Settings<'_>) -> String {
+    if let Some(trust) = settings.trust {
+        return trust.to_owned();
+    }
     let Some(registration) = settings.issuer else {
         return "trust: { authorities: ca.pem, crl: { sources: [ca.crl] } }".to_owned();
     };
