@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{AccessLog, Config, DirectoryUrl, OneOrMany, StateUrl};
+use super::{AccessLog, AuditSyslog, Config, DirectoryUrl, OneOrMany, StateUrl, SyslogAddress};
 
 /// Makes every path of the configuration absolute, given that the file stands in `directory`.
 pub(super) fn resolve(config: &mut Config, directory: &Path) {
@@ -57,7 +57,13 @@ pub(super) fn resolve(config: &mut Config, directory: &Path) {
     }
     config.portal.theme.iter_mut().for_each(resolve);
     config.portal.notices.iter_mut().for_each(resolve);
-    config.audit.iter_mut().for_each(resolve);
+    if let Some(audit) = &mut config.audit {
+        resolve(&mut audit.file);
+        audit.key_file.iter_mut().for_each(resolve);
+        if let Some(AuditSyslog { to: SyslogAddress::Unix(path) }) = &mut audit.syslog {
+            resolve(path);
+        }
+    }
     if let AccessLog::File(path) = &mut config.access_log {
         resolve(path);
     }
