@@ -13,7 +13,9 @@ use crate::config::{Config, DirectoryUrl, Document, PinVerifier, Problem, Proble
 use crate::domain::{PinRules, Standing};
 use crate::flows::{PinSettings, Pins, read_deny_list, read_peppers};
 use crate::pki;
-use crate::stores::{AuditKey, AuditLog, Credential, Directory, DirectorySettings, State, StateSettings, Unavailable};
+use crate::stores::{
+    AuditKey, AuditLog, Credential, Directory, DirectorySettings, State, StateSettings, Unavailable,
+};
 
 /// The stores that a configuration names, open.
 pub struct Stores {
@@ -63,7 +65,8 @@ impl Stores {
 impl StaffStores {
     /// The same, where a state that can't be opened is for later.
     pub async fn open(document: &Document) -> Result<Self, OpenError> {
-        let Secrets { directory, state, audit_key, pins, rules } = Secrets::read(document).map_err(OpenError::Config)?;
+        let Secrets { directory, state, audit_key, pins, rules } =
+            Secrets::read(document).map_err(OpenError::Config)?;
         let Config { directory: Some(settings), audit: Some(audit), .. } = &document.config else {
             let mut problems = document.source.problems();
             problems.push(document.source.problem("", "there is no `directory`, or no `audit`"));

@@ -112,9 +112,9 @@ fn verify(log: &Log, public_key: Option<&Path>, alone: bool, output: Output) -> 
     let path = log.path(configured.as_ref())?;
     let key = match (public_key, &configured) {
         (Some(file), _) => Some(AuditPublicKey::read(file).map_err(|error| Failure::new(NO_INPUT, error))?),
-        (None, Some(audit)) => app::audit_key(audit)
-            .map_err(|error| Failure::new(NO_INPUT, error))?
-            .map(|key| key.public()),
+        (None, Some(audit)) => {
+            app::audit_key(audit).map_err(|error| Failure::new(NO_INPUT, error))?.map(|key| key.public())
+        }
         (None, None) => None,
     };
     let report = verify_audit(path, key.as_ref(), alone).map_err(|error| unreadable(path, &error))?;

@@ -75,7 +75,8 @@ impl Show {
     }
 
     fn wants(&self, record: &AuditRecord) -> bool {
-        let contract = self.contract.as_ref().is_none_or(|id| record.contract.as_deref() == Some(id.as_str()));
+        let contract =
+            self.contract.as_ref().is_none_or(|id| record.contract.as_deref() == Some(id.as_str()));
         let user = self.user.as_ref().is_none_or(|id| record.user.as_deref() == Some(id.as_str()));
         contract
             && user

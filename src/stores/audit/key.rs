@@ -33,7 +33,8 @@ impl AuditKey {
     /// Reads a key's file, which nobody else may read or write; its group may read it, as Kubernetes mounts secrets.
     pub fn read(file: &Path) -> Result<Self, String> {
         let name = file.display();
-        let text = fs::read_to_string(file).map(Zeroizing::new).map_err(|error| format!("{name}: {error}"))?;
+        let text =
+            fs::read_to_string(file).map(Zeroizing::new).map_err(|error| format!("{name}: {error}"))?;
         let mode = fs::metadata(file).map_err(|error| format!("{name}: {error}"))?.permissions().mode();
         if mode & 0o027 != 0 {
             return Err(format!("{name}: others may read or change it: chmod 600"));
@@ -69,7 +70,8 @@ impl AuditPublicKey {
     pub fn read(file: &Path) -> Result<Self, String> {
         let name = file.display();
         let text = fs::read(file).map_err(|error| format!("{name}: {error}"))?;
-        let der = pem::parse(text).ok().filter(|pem| pem.tag() == "PUBLIC KEY").map(|pem| pem.into_contents());
+        let der =
+            pem::parse(text).ok().filter(|pem| pem.tag() == "PUBLIC KEY").map(|pem| pem.into_contents());
         match der.as_deref().and_then(|der| der.strip_prefix(&SPKI)) {
             Some(key) if key.len() == 32 => Ok(Self(key.to_vec())),
             _ => Err(format!("{name}: this is no public Ed25519 key in PEM")),

@@ -39,7 +39,8 @@ fn last(log: &Path) -> io::Result<u64> {
     let mut last = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?.file_name();
-        let number = entry.to_string_lossy().strip_prefix(&name).and_then(|end| end.strip_prefix('.')?.parse().ok());
+        let number =
+            entry.to_string_lossy().strip_prefix(&name).and_then(|end| end.strip_prefix('.')?.parse().ok());
         last = last.max(number.unwrap_or(0));
     }
     Ok(last)

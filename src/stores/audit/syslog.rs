@@ -32,7 +32,8 @@ impl Syslog {
     /// Nothing is sent yet: a server that is down is no reason not to start.
     pub fn start(to: SyslogAddress) -> io::Result<Self> {
         let (queue, records) = sync_channel(WAITING);
-        let thread = std::thread::Builder::new().name("syslog".into()).spawn(move || send_all(&to, &records))?;
+        let thread =
+            std::thread::Builder::new().name("syslog".into()).spawn(move || send_all(&to, &records))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -138,5 +139,9 @@ fn resolve(place: &str) -> io::Result<std::net::SocketAddr> {
 fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) { "-".into() } else { name.into() }
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "-".into()
+    } else {
+        name.into()
+    }
 }
