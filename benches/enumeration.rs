@@ -111,7 +111,7 @@ sign_in:
     per_source: {{ attempts: 1000000, per: 1s }}
     in_all: {{ attempts: 1000000, per: 1s }}
 directory: {{ url: 'sqlite:data/sekisho.db' }}
-audit: audit.log
+audit: {{ file: audit.log }}
 "
         ),
     );

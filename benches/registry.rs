@@ -123,7 +123,7 @@ fn lay_out(folder: &Path) -> config::Document {
         "listeners: [{ bind: '127.0.0.1:0' }]
 hosts: { www.localhost: { tls: { certificate: www.pem, key: www.key }, client_certificate: none } }
 directory: { url: 'sqlite:data/sekisho.db', timeout: 60s }
-audit: audit.log
+audit: { file: audit.log }
 ",
     )
     .expect("a file");

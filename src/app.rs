@@ -1,5 +1,6 @@
 //! The composition root: a configuration in, a running gateway out. The only one that knows every part.
 
+mod audit;
 mod back;
 mod backstage;
 mod issuer;
@@ -37,6 +38,7 @@ use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness, systemd};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
 
+pub use audit::audit_key;
 pub use issuer::{issuer, revocation_lists, write_list};
 pub use listeners::Inherited;
 pub use plan::{Plan, plan};

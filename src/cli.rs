@@ -1,5 +1,6 @@
 //! What was typed → a command → an exit code of sysexits(3).
 
+pub mod audit;
 pub mod ca;
 pub mod check;
 pub mod demo;
@@ -38,6 +39,7 @@ enum Command {
     Contract(staff::contract::Arguments),
     User(staff::user::Arguments),
     Credential(staff::credential::Arguments),
+    Audit(audit::Arguments),
     Issuer(staff::issuer::Arguments),
     Notice(staff::notice::Arguments),
     Import(staff::import::Arguments),
@@ -57,6 +59,7 @@ pub fn run() -> ExitCode {
             Command::Contract(arguments) => staff::contract::run(&arguments, &Clock::System),
             Command::User(arguments) => staff::user::run(&arguments, &Clock::System),
             Command::Credential(arguments) => staff::credential::run(&arguments, &Clock::System),
+            Command::Audit(arguments) => audit::run(&arguments, &Clock::System),
             Command::Issuer(arguments) => staff::issuer::run(&arguments, &Clock::System),
             Command::Notice(arguments) => staff::notice::run(&arguments, &Clock::System),
             Command::Import(arguments) => staff::import::run(&arguments, &Clock::System),

@@ -17,6 +17,7 @@ mod tree;
 mod typed;
 
 mod acquisition;
+mod audit;
 mod directory;
 mod headers;
 mod host;
@@ -39,12 +40,12 @@ mod values;
 mod testing;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use acquisition::{Acquisition, Pkcs12};
+pub use audit::{Audit, AuditRotation, AuditSyslog};
 pub use directory::{Directory, State};
 pub use headers::Headers;
 pub use host::{ClientCertificate, Host, Rejection, ServerCertificate};
@@ -72,7 +73,7 @@ pub use trust::{Authorities, AuthoritiesWithCommonName, Crl, Registration, Trust
 pub use upstream::{IdentityHeaders, Upstream, UpstreamIdentity};
 pub use values::{
     CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, ListSource, OneOrMany,
-    PathPrefix, Period, RedisTopology, RedisUrl, RouteContract, Size, StateUrl, UpstreamName,
+    PathPrefix, Period, RedisTopology, RedisUrl, RouteContract, Size, StateUrl, SyslogAddress, UpstreamName,
 };
 
 /// The whole file.
@@ -112,10 +113,9 @@ pub struct Config {
     /// How the pages look and what they announce.
     #[serde(default)]
     pub portal: Portal,
-    /// File for the audit log, one JSON line per decision: sign-ins, suspensions, changes of the directory. Needed
-    /// with a directory.
+    /// The audit log: one JSON line per decision, each chained to the last. Needed with a directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audit: Option<PathBuf>,
+    pub audit: Option<Audit>,
     /// Which requests go where, and what each demands. The longest matching path wins.
     #[serde(default)]
     pub routes: Vec<Route>,

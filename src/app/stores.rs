@@ -13,7 +13,9 @@ use crate::config::{Config, DirectoryUrl, Document, PinVerifier, Problem, Proble
 use crate::domain::{PinRules, Standing};
 use crate::flows::{PinSettings, Pins, read_deny_list, read_peppers};
 use crate::pki;
-use crate::stores::{AuditLog, Credential, Directory, DirectorySettings, State, StateSettings, Unavailable};
+use crate::stores::{
+    AuditKey, AuditLog, Credential, Directory, DirectorySettings, State, StateSettings, Unavailable,
+};
 
 /// The stores that a configuration names, open.
 pub struct Stores {
@@ -63,15 +65,16 @@ impl Stores {
 impl StaffStores {
     /// The same, where a state that can't be opened is for later.
     pub async fn open(document: &Document) -> Result<Self, OpenError> {
-        let Secrets { directory, state, pins, rules } = Secrets::read(document).map_err(OpenError::Config)?;
+        let Secrets { directory, state, audit_key, pins, rules } =
+            Secrets::read(document).map_err(OpenError::Config)?;
         let Config { directory: Some(settings), audit: Some(audit), .. } = &document.config else {
             let mut problems = document.source.problems();
             problems.push(document.source.problem("", "there is no `directory`, or no `audit`"));
             return Err(OpenError::Config(problems));
         };
         let unavailable = OpenError::Unavailable;
-        let audit = AuditLog::open(audit).map_err(|error| {
-            unavailable(Unavailable::new("audit", format_args!("{}: {error}", audit.display())))
+        let audit = super::audit::open(audit, audit_key).map_err(|error| {
+            unavailable(Unavailable::new("audit", format_args!("{}: {error}", audit.file.display())))
         })?;
         Ok(Self {
             directory: Directory::open(&directory, settings.timeout.get()).await.map_err(unavailable)?,
@@ -87,6 +90,7 @@ impl StaffStores {
 struct Secrets {
     directory: DirectorySettings,
     state: StateSettings,
+    audit_key: Option<AuditKey>,
     pins: Option<Pins>,
     rules: Option<PinRules>,
 }
@@ -132,12 +136,15 @@ impl Secrets {
                 replicas: state.replicas,
             },
         };
+        let audit_key = config.audit.as_ref().and_then(|audit| {
+            super::audit::audit_key(audit).map_err(|message| problem("/audit/key_file", message)).ok()?
+        });
         let (mut pins, mut rules) = (None, None);
         if let Some(sign_in) = &config.sign_in {
             pins = read_pins(sign_in, &mut problem);
             rules = read_rules(sign_in, &mut problem);
         }
-        problems.into_result(Self { directory, state, pins, rules })
+        problems.into_result(Self { directory, state, audit_key, pins, rules })
     }
 }
 

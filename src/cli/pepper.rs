@@ -35,7 +35,7 @@ fn line(clock: &Clock) -> Result<(), Failure> {
 
 /// A file that the shell has just made is usually open to others, and `serve` refuses such a secret. What can't be
 /// closed here is told there.
-fn close_to_others() {
+pub(super) fn close_to_others() {
     let Ok(stdout) = io::stdout().as_fd().try_clone_to_owned().map(File::from) else { return };
     let Ok(metadata) = stdout.metadata() else { return };
     if metadata.is_file() {

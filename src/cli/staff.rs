@@ -1,13 +1,14 @@
 //! The commands of bank staff: what they have in common. Each opens the stores that the gateway's own file names,
 //! writes an audit record before it changes anything, and prints text for people or JSON for programs.
 
+pub(super) mod audit;
 pub mod contract;
 pub mod credential;
 pub mod import;
 pub mod issuer;
 pub mod notice;
 mod pins;
-mod table;
+pub(super) mod table;
 pub mod user;
 
 use std::io::{self, Write};
@@ -39,7 +40,7 @@ pub(super) struct Common {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+pub(super) enum Output {
     /// For people
     Text,
     /// For programs
@@ -228,7 +229,7 @@ fn failed(unavailable: &Unavailable) -> Failure {
 }
 
 /// Says something on stderr that doesn't change how the command ends.
-fn note(text: &str) {
+pub(super) fn note(text: &str) {
     // Nobody is left to be told if stderr is closed.
     let _ = writeln!(io::stderr(), "note: {text}");
 }

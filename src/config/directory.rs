@@ -1,4 +1,4 @@
-//! `directory` and `state`: the two stores, and `audit`, the log of decisions.
+//! `directory` and `state`: the two stores.
 
 use std::path::PathBuf;
 

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{AccessLog, Authorities, Config, DirectoryUrl, ListSource, OneOrMany, StateUrl};
+use super::{
+    AccessLog, AuditSyslog, Authorities, Config, DirectoryUrl, ListSource, OneOrMany, StateUrl, SyslogAddress,
+};
 
 /// Makes every path of the configuration absolute, given that the file stands in `directory`.
 pub(super) fn resolve(config: &mut Config, directory: &Path) {
@@ -67,7 +69,7 @@ fn read(config: &mut Config) -> Vec<&mut PathBuf> {
     all
 }
 
-/// What the gateway writes.
+/// What the gateway writes, or reads at its start alone.
 fn written(config: &mut Config) -> Vec<&mut PathBuf> {
     let mut all = Vec::new();
     all.extend(config.trust.iter_mut().filter_map(|trust| trust.crl.as_mut()?.cache.as_mut()));
@@ -80,7 +82,14 @@ fn written(config: &mut Config) -> Vec<&mut PathBuf> {
     if let Some(issuer) = &mut config.issuer {
         all.extend(&mut issuer.crl.file);
     }
-    all.extend(&mut config.audit);
+    // With its key, which stays the same as long as the log is open.
+    if let Some(audit) = &mut config.audit {
+        all.push(&mut audit.file);
+        all.extend(&mut audit.key_file);
+        if let Some(AuditSyslog { to: SyslogAddress::Unix(path) }) = &mut audit.syslog {
+            all.push(path);
+        }
+    }
     if let AccessLog::File(path) = &mut config.access_log {
         all.push(path);
     }

@@ -57,6 +57,7 @@ mod one_or_many;
 mod path;
 mod period;
 mod size;
+mod syslog;
 mod url;
 
 pub use address::Endpoint;
@@ -68,4 +69,5 @@ pub use one_or_many::OneOrMany;
 pub use path::PathPrefix;
 pub use period::Period;
 pub use size::Size;
+pub use syslog::SyslogAddress;
 pub use url::{DirectoryUrl, HttpsUrl, RedisTopology, RedisUrl, StateUrl};

@@ -15,6 +15,7 @@ mod sign_in_attacks;
 mod acquisition;
 mod acquisition_browser;
 mod administration;
+mod audit;
 mod helper;
 mod issuer;
 mod notices;

@@ -12,6 +12,7 @@ use crate::flows::{new_pepper_line, read_peppers};
 use crate::pki::development::{
     Authority, AuthorityName, Error, Existing, FileStem, KeyKind, Password, files, read_whole,
 };
+use crate::stores::AuditKey;
 
 /// The password of every PKCS#12 file.
 pub(super) const PASSWORD: &str = "demo";
@@ -56,6 +57,7 @@ pub(super) fn prepare(dir: &Path, now: Timestamp) -> Result<Pki, Failure> {
     stranger(dir, now)?;
     issuer(dir, now)?;
     pepper(dir, now)?;
+    audit_key(dir)?;
     people::write(dir)?;
     let notices = dir.join("notices.yaml");
     if !notices.exists() {
@@ -162,6 +164,16 @@ fn is_as_wanted(
         };
         in_state && entry.name == name.as_str() && entry.subject.ends_with(&format!("CN={common_name}"))
     })
+}
+
+/// What signs the audit log. Another key would make the log a forgery: the one that is there stays.
+fn audit_key(dir: &Path) -> Result<(), Failure> {
+    let file = dir.join("secrets/audit.key");
+    if !file.exists() {
+        let key = AuditKey::generate().map_err(|error| Failure::new(SOFTWARE, error))?;
+        files::write_secret(&file, key.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// The pepper of the PINs. A new one would make every PIN wrong: the one that is there stays.

@@ -93,8 +93,8 @@ state: {{ url: "embedded:data/state.db" }}
 # Notices on the sign-in page: change the file and see.
 portal: {{ notices: notices.yaml }}
 
-# Every decision that matters, one JSON line each.
-audit: audit.log
+# Every decision that matters, one JSON line each, chained to the one before: `sekisho audit verify --config FILE`.
+audit: {{ file: audit.log, key_file: secrets/audit.key }}
 
 # The longest path that matches wins.
 routes:

@@ -16,6 +16,7 @@ use crate::cli::serve;
 use crate::clock::Clock;
 use crate::flows::{AuditTrail, Discrepancy, Finding};
 use crate::pki::Issuer;
+use crate::stores::audit_segments;
 
 /// Publish the revocation list, and hold what was issued against what was permitted
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ enum Command {
     Reconcile {
         #[command(flatten)]
         common: Common,
-        /// Audit logs of other gateways, and rotated ones; the configured one is always read
+        /// Audit logs of other gateways; the configured one is always read, with its older segments
         #[arg(value_name = "FILE")]
         logs: Vec<PathBuf>,
     },
@@ -102,7 +103,12 @@ struct Reconciled {
 async fn reconcile(desk: &Desk, logs: &[PathBuf]) -> Result<Answer, Failure> {
     let issuer = issuer(desk)?;
     let mut trail = AuditTrail::default();
-    for file in desk.document.config.audit.iter().chain(logs) {
+    let own = match &desk.document.config.audit {
+        Some(audit) => audit_segments(&audit.file)
+            .map_err(|error| Failure::new(NO_INPUT, format!("{}: {error}", audit.file.display())))?,
+        None => Vec::new(),
+    };
+    for file in own.iter().chain(logs) {
         let failed =
             |code, error: &std::io::Error| Failure::new(code, format!("{}: {error}", file.display()));
         let log = File::open(file).map_err(|error| failed(NO_INPUT, &error))?;

@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 /// Lines up rows under their heads; `none` instead if there are none.
-pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]], none: &str) -> String {
+pub(in crate::cli) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]], none: &str) -> String {
     if rows.is_empty() {
         return format!("{none}\n");
     }

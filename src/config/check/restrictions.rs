@@ -74,7 +74,7 @@ mod tests {
 
     /// The mistakes of a good file with sign-in whose route, on line 8, is this one.
     fn route(route: &str) -> Vec<String> {
-        mistakes(&(text(route) + "directory: {}\naudit: audit.log\n"))
+        mistakes(&(text(route) + "directory: {}\naudit: { file: audit.log }\n"))
     }
 
     fn text(route: &str) -> String {
@@ -104,7 +104,7 @@ mod tests {
         let elsewhere = text("path: /, require: signed_in, hosts: [api.mihonbank.example]").replace(
             "hosts:\n",
             "hosts:\n  api.mihonbank.example: { tls: { certificate: a, key: a }, client_certificate: none }\n",
-        ) + "directory: {}\naudit: audit.log\n";
+        ) + "directory: {}\naudit: { file: audit.log }\n";
         assert_eq!(
             mistakes(&elsewhere),
             ["9:44 this can never be met: people sign in only on `www.mihonbank.example`"]

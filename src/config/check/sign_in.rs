@@ -186,7 +186,7 @@ mod tests {
         let hosts = "hosts:\n  cert.mihonbank.example:\n    tls: { certificate: c.pem, key: c.key }\n    \
                      client_certificate: optional";
         let more = "sign_in:\n  host: www.mihonbank.example\n  \
-                    pin: { pepper_file: pepper }\ntrust: { authorities: ca.pem }\ndirectory: {}\naudit: audit.log\n";
+                    pin: { pepper_file: pepper }\ntrust: { authorities: ca.pem }\ndirectory: {}\naudit: { file: audit.log }\n";
         BASE.replace("hosts:", hosts) + more
     }
 
@@ -218,7 +218,7 @@ mod tests {
             ["17:1 signing in needs a `directory`, which knows the users"]
         );
         assert_eq!(
-            replaced("audit: audit.log\n", ""),
+            replaced("audit: { file: audit.log }\n", ""),
             ["21:1 a directory needs an `audit` log, where every decision is written down"]
         );
     }

@@ -10,7 +10,13 @@ impl Report<'_> {
             self.problem(used, "a directory needs an `audit` log, where every decision is written down");
         }
         if let Some(audit) = &self.config.audit {
-            self.path("/audit", audit);
+            self.path("/audit/file", &audit.file);
+            if let Some(key) = &audit.key_file {
+                self.path("/audit/key_file", key);
+            }
+            if audit.rotate.size.bytes() < 4096 {
+                self.problem("/audit/rotate/size", "expected at least 4KiB: a segment holds a few records");
+            }
         }
         if let Some(directory) = &self.config.directory
             && let Some(password) = &directory.password_file
@@ -70,15 +76,15 @@ mod tests {
             ["14:1 a directory needs an `audit` log, where every decision is written down"]
         );
         assert_eq!(
-            mistakes(&with("directory: {}\naudit: ''")),
-            ["15:8 expected the path of a file, found an empty text"]
+            mistakes(&with("directory: {}\naudit: { file: '' }")),
+            ["15:16 expected the path of a file, found an empty text"]
         );
-        assert_eq!(mistakes(&with("audit: audit.log")), [""; 0]);
+        assert_eq!(mistakes(&with("audit: { file: audit.log }")), [""; 0]);
     }
 
     #[test]
     fn an_embedded_store_needs_nothing_of_a_server() {
-        let with = |line: &str| mistakes(&with(&format!("audit: audit.log\n{line}")));
+        let with = |line: &str| mistakes(&with(&format!("audit: {{ file: audit.log }}\n{line}")));
         assert_eq!(
             with("directory: { password_file: p }"),
             ["15:29 an SQLite file has no password: leave `password_file` out"]

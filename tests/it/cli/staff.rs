@@ -28,7 +28,7 @@ sign_in:
   pin: { pepper_file: pepper, argon2id: { memory: 64KiB, iterations: 1 } }
 directory: { url: 'sqlite:data/sekisho.db' }
 state: { url: 'embedded:data/state.db' }
-audit: audit.log
+audit: { file: audit.log }
 ";
     fs::write(path.join("sekisho.yaml"), yaml).unwrap();
     folder
@@ -304,7 +304,11 @@ fn what_can_not_be_done_says_why_and_changes_nothing() {
     assert_eq!(json(path, "user show", &TANAKA)["suspensions"], json!([]));
     assert_eq!(audit(path).len(), before + 2);
     // No audit log: nothing happens.
-    fs::write(path.join("sekisho.yaml"), yaml.replace("audit: audit.log", "audit: certs")).unwrap();
+    fs::write(
+        path.join("sekisho.yaml"),
+        yaml.replace("audit: { file: audit.log }", "audit: { file: certs }"),
+    )
+    .unwrap();
     let refused = staff(path, "user suspend", &TANAKA);
     assert_eq!(refused.code, Some(69));
     assert!(refused.stderr.starts_with("sekisho user: the audit is not available: "), "{}", refused.stderr);

@@ -34,7 +34,7 @@ pub fn yaml(more: &str) -> String {
   pin: {{ pepper_file: pepper, argon2id: {{ memory: 64KiB, iterations: 1 }}, waiting: 1000 }}
 {}
 directory: {{ url: 'sqlite:data/sekisho.db' }}
-audit: audit.log
+audit: {{ file: audit.log }}
 {more}",
         if more.contains("lockout:") { String::new() } else { format!("  {lockout}") }
     )

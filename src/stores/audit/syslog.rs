@@ -1,0 +1,147 @@
+//! A second place for records: a syslog server (RFC 5424). A thread of its own sends; whatever goes wrong there never
+//! holds up the file.
+
+use std::io::{self, Write};
+use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::process;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::config::SyslogAddress;
+
+/// Facility 13 (log audit), severity 5 (notice).
+const PRIORITY: u8 = 13 * 8 + 5;
+/// How many records may wait.
+const WAITING: usize = 4096;
+/// How long the server may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A syslog server.
+#[derive(Debug)]
+pub struct Syslog {
+    /// `None` while it is dropped.
+    queue: Option<SyncSender<Vec<u8>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Syslog {
+    /// Nothing is sent yet: a server that is down is no reason not to start.
+    pub fn start(to: SyslogAddress) -> io::Result<Self> {
+        let (queue, records) = sync_channel(WAITING);
+        let thread =
+            std::thread::Builder::new().name("syslog".into()).spawn(move || send_all(&to, &records))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Hands a record over, and doesn't wait.
+    pub(super) fn send(&self, time: Timestamp, line: &[u8]) {
+        let head = format!("<{PRIORITY}>1 {time:.6} {} sekisho {} audit - ", host(), process::id());
+        let message = [head.as_bytes(), line].concat();
+        // Nobody is told of each: the thread says once that the server doesn't answer.
+        let _ = self.queue.as_ref().map(|queue| queue.try_send(message));
+    }
+}
+
+/// A command ends right after its record: what waits is sent, for as long as the server is patient with.
+impl Drop for Syslog {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+enum Way {
+    Udp(UdpSocket),
+    Tcp(TcpStream),
+    Unix(UnixDatagram),
+}
+
+fn send_all(to: &SyslogAddress, records: &Receiver<Vec<u8>>) {
+    let (mut way, mut lost) = (None, 0_u64);
+    for record in records {
+        match send(to, &mut way, &record) {
+            Ok(()) if lost > 0 => {
+                tracing::info!(syslog.lost = lost, "The syslog server takes audit records again");
+                lost = 0;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if lost == 0 {
+                    tracing::error!(%error, syslog.to = %to, "The syslog server doesn't take audit records; the file has them");
+                }
+                lost += 1;
+            }
+        }
+    }
+}
+
+/// Once more over a new connection if the old one has ended.
+fn send(to: &SyslogAddress, way: &mut Option<Way>, record: &[u8]) -> io::Result<()> {
+    if let Some(open) = way
+        && open.send(record).is_ok()
+    {
+        return Ok(());
+    }
+    *way = None;
+    let mut open = Way::open(to)?;
+    open.send(record)?;
+    *way = Some(open);
+    Ok(())
+}
+
+impl Way {
+    fn open(to: &SyslogAddress) -> io::Result<Self> {
+        match to {
+            SyslogAddress::Udp(place) => {
+                let address = resolve(place)?;
+                let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+                let socket = UdpSocket::bind(any)?;
+                socket.connect(address)?;
+                Ok(Self::Udp(socket))
+            }
+            SyslogAddress::Tcp(place) => {
+                let stream = TcpStream::connect_timeout(&resolve(place)?, PATIENCE)?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                Ok(Self::Tcp(stream))
+            }
+            SyslogAddress::Unix(path) => {
+                let socket = UnixDatagram::unbound()?;
+                socket.connect(path)?;
+                socket.set_write_timeout(Some(PATIENCE))?;
+                Ok(Self::Unix(socket))
+            }
+        }
+    }
+
+    fn send(&mut self, record: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Udp(socket) => socket.send(record).map(drop),
+            Self::Unix(socket) => socket.send(record).map(drop),
+            // Octet counting: a record can't end early, whatever it holds.
+            Self::Tcp(stream) => {
+                stream.write_all(&[format!("{} ", record.len()).as_bytes(), record].concat())
+            }
+        }
+    }
+}
+
+fn resolve(place: &str) -> io::Result<std::net::SocketAddr> {
+    place.to_socket_addrs()?.next().ok_or_else(|| io::Error::other("the name has no address"))
+}
+
+/// What the machine calls itself.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "-".into()
+    } else {
+        name.into()
+    }
+}
