@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{Document, Problems, Workers};
-use crate::edge::{self, Orders, Phase, Worker, WorkerSettings};
+use crate::edge::{self, Listening, Orders, Phase, Worker, WorkerSettings};
 use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
@@ -119,7 +119,11 @@ impl Gateway {
             let bound =
                 edge::bind(listener.bind, count).map_err(|error| StartError::Bind(listener.bind, error))?;
             addresses.extend(bound.first().and_then(|socket| socket.local_addr().ok()));
-            sockets.iter_mut().zip(bound).for_each(|(sockets, socket)| sockets.push(socket));
+            let proxies: Option<Arc<[_]>> =
+                listener.proxy_protocol.as_ref().map(|proxy_protocol| proxy_protocol.from.as_slice().into());
+            sockets.iter_mut().zip(bound).for_each(|(sockets, socket)| {
+                sockets.push(Listening { socket, proxies: proxies.clone() });
+            });
         }
 
         let readiness = Readiness::default();
@@ -281,7 +285,7 @@ fn start_ops(
 fn start_worker(
     index: usize,
     worker: Arc<Worker>,
-    sockets: Vec<std::net::TcpListener>,
+    sockets: Vec<Listening>,
 ) -> Result<JoinHandle<()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     std::thread::Builder::new()

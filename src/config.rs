@@ -49,7 +49,7 @@ pub use headers::Headers;
 pub use host::{ClientCertificate, Host, Rejection, ServerCertificate};
 pub use issuer::{Issuer, IssuerCrl, IssuerRate, Pkcs11};
 pub use limits::Limits;
-pub use listener::{Listener, Workers};
+pub use listener::{Listener, ProxyProtocol, Workers};
 pub use load::{Document, load, parse};
 pub use log::AccessLog;
 pub use mail::Mail;
@@ -68,8 +68,8 @@ pub use timeouts::Timeouts;
 pub use trust::{Crl, Registration, Trust};
 pub use upstream::{IdentityHeaders, Upstream, UpstreamIdentity};
 pub use values::{
-    CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, OneOrMany, PathPrefix, Period,
-    RedisTopology, RedisUrl, RouteContract, Size, StateUrl, UpstreamName,
+    CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, Network, OneOrMany, PathPrefix,
+    Period, RedisTopology, RedisUrl, RouteContract, Size, StateUrl, UpstreamName,
 };
 
 /// The whole file.

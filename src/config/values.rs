@@ -52,6 +52,7 @@ macro_rules! text_value {
 mod address;
 mod common_name;
 mod names;
+mod network;
 mod one_or_many;
 mod path;
 mod period;
@@ -62,6 +63,7 @@ pub use address::Endpoint;
 pub(super) use address::socket_address;
 pub use common_name::CommonNamePattern;
 pub use names::{FieldName, HostName, RouteContract, UpstreamName};
+pub use network::Network;
 pub use one_or_many::OneOrMany;
 pub use path::PathPrefix;
 pub use period::Period;
