@@ -122,6 +122,9 @@ pub struct Config {
     /// Names of the header fields that carry the identity.
     #[serde(default)]
     pub headers: Headers,
+    /// Networks of proxies whose `Forwarded` and `X-Forwarded-For` are believed. Of everybody else they are dropped.
+    #[serde(default)]
+    pub trusted_proxies: Vec<Network>,
     /// Every deadline of the data path.
     #[serde(default)]
     pub timeouts: Timeouts,

@@ -26,6 +26,7 @@ mod socket;
 mod target;
 mod timer;
 mod tls;
+mod trail;
 mod tunnel;
 mod upstream;
 mod wants;
