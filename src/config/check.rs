@@ -190,6 +190,10 @@ mod tests {
             replaced("endpoints: [10.0.0.1:80]", "endpoints: []"),
             ["13:5 upstream `website` has no endpoint"]
         );
+        assert_eq!(
+            replaced("0.0.0.0:443", "0.0.0.0:443\n    proxy_protocol: { from: [] }"),
+            ["3:23 no network: every connection would be refused"]
+        );
     }
 
     #[test]

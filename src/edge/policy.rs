@@ -8,7 +8,9 @@ use rustls::ServerConfig;
 
 use super::fields::OwnedFields;
 use super::target::is_below;
-use crate::config::{ClientCertificate, Endpoint, Headers, HostName, Limits, Network, Rejection, Require, Timeouts};
+use crate::config::{
+    ClientCertificate, Endpoint, Headers, HostName, Limits, Network, Rejection, Require, Timeouts,
+};
 use crate::domain::{AuthMethod, ContractId, Identity, Role};
 use crate::ops::Metrics;
 

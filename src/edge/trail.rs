@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn what_is_ambiguous_is_refused() {
         let malformed = Err("a Forwarded field that is not well-formed");
-        for value in ["", "for", "for=", "for=\"1.1.1.1", "for=1.1.1.1;for=2.2.2.2", "for=1.1.1.1 x", "for=[::1]"]
+        for value in
+            ["", "for", "for=", "for=\"1.1.1.1", "for=1.1.1.1;for=2.2.2.2", "for=1.1.1.1 x", "for=[::1]"]
         {
             assert_eq!(follow(&[("Forwarded", value)]), malformed, "{value}");
         }
