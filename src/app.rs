@@ -33,7 +33,7 @@ use self::watch_files::Watch;
 
 use crate::clock::Clock;
 use crate::config::{Document, Problems, Workers};
-use crate::edge::{Phase, Worker, WorkerSettings};
+use crate::edge::{Listening, Phase, Worker, WorkerSettings};
 use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness, systemd};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
@@ -350,7 +350,7 @@ fn start_ops(
 fn start_worker(
     index: usize,
     worker: Arc<Worker>,
-    sockets: Vec<std::net::TcpListener>,
+    sockets: Vec<Listening>,
 ) -> Result<JoinHandle<()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     std::thread::Builder::new()

@@ -51,7 +51,7 @@ pub use headers::Headers;
 pub use host::{ClientCertificate, Host, Rejection, ServerCertificate};
 pub use issuer::{Issuer, IssuerCrl, IssuerRate, Pkcs11};
 pub use limits::Limits;
-pub use listener::{Listener, Workers};
+pub use listener::{Listener, ProxyProtocol, Workers};
 pub use load::{Document, load, parse};
 pub use log::AccessLog;
 pub use mail::Mail;
@@ -72,7 +72,7 @@ pub use timeouts::Timeouts;
 pub use trust::{Authorities, AuthoritiesWithCommonName, Crl, Registration, Trust};
 pub use upstream::{IdentityHeaders, Upstream, UpstreamIdentity};
 pub use values::{
-    CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, ListSource, OneOrMany,
+    CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, ListSource, Network, OneOrMany,
     PathPrefix, Period, RedisTopology, RedisUrl, RouteContract, Size, StateUrl, SyslogAddress, UpstreamName,
 };
 
@@ -125,6 +125,9 @@ pub struct Config {
     /// Names of the header fields that carry the identity.
     #[serde(default)]
     pub headers: Headers,
+    /// Networks of proxies whose `Forwarded` and `X-Forwarded-For` are believed. Of everybody else they are dropped.
+    #[serde(default)]
+    pub trusted_proxies: Vec<Network>,
     /// Every deadline of the data path.
     #[serde(default)]
     pub timeouts: Timeouts,

@@ -8,13 +8,14 @@
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use listenfd::ListenFd;
 use socket2::{Domain, Type};
 
 use super::{StartError, system};
 use crate::config::Config;
-use crate::edge;
+use crate::edge::{self, Listening};
 
 /// Sockets that were open when this process began.
 #[derive(Debug, Default)]
@@ -60,7 +61,7 @@ pub(super) struct Listeners {
     /// The bound addresses, in the order of the configuration.
     pub(super) addresses: Vec<SocketAddr>,
     /// What each worker accepts from.
-    pub(super) workers: Vec<Vec<TcpListener>>,
+    pub(super) workers: Vec<Vec<Listening>>,
     /// For operators.
     pub(super) ops: TcpListener,
     /// Each socket once, to hand over.
@@ -74,6 +75,8 @@ impl Listeners {
         let mut workers: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
         let mut kept = Vec::new();
         for listener in &config.listeners {
+            let proxies: Option<Arc<[_]>> =
+                listener.proxy_protocol.as_ref().map(|proxy_protocol| proxy_protocol.from.as_slice().into());
             let mut sockets = inherited.take_for(listener.bind);
             if sockets.is_empty() {
                 sockets = edge::bind(listener.bind, count)
@@ -84,7 +87,7 @@ impl Listeners {
                 let socket = sockets[index % sockets.len()].try_clone().map_err(system)?;
                 // systemd's may block, and a worker must not.
                 socket.set_nonblocking(true).map_err(system)?;
-                workers[index % count].push(socket);
+                workers[index % count].push(Listening { socket, proxies: proxies.clone() });
             }
             kept.extend(sockets.into_iter().map(OwnedFd::from));
         }

@@ -126,6 +126,7 @@ pub(super) fn policy(
             .map(|(name, upstream)| (name.as_str().to_owned(), upstream.clone()))
             .collect(),
         headers: config.headers.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
         timeouts: config.timeouts,
         limits: config.limits,
         sign_in: config.sign_in.as_ref().map(|sign_in| SignInPolicy {

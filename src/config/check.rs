@@ -75,6 +75,12 @@ impl Report<'_> {
             self.problem("/listeners", "no listener: the gate needs at least one");
         }
         let binds: Vec<_> = self.config.listeners.iter().map(|listener| listener.bind).collect();
+        for index in 0..binds.len() {
+            let from = format!("{}/proxy_protocol/from", self.element("/listeners", index));
+            if self.is_given_empty(&from) {
+                self.problem(&from, "no network: every connection would be refused");
+            }
+        }
         for (index, bind) in binds.iter().enumerate().filter(|(_, bind)| bind.port() != 0) {
             let pointer = format!("{}/bind", self.element("/listeners", index));
             if let Some(earlier) = binds[..index].iter().position(|other| other == bind) {
@@ -157,6 +163,10 @@ mod tests {
         assert_eq!(
             replaced("endpoints: [10.0.0.1:80]", "endpoints: []"),
             ["13:5 upstream `website` has no endpoint"]
+        );
+        assert_eq!(
+            replaced("0.0.0.0:443", "0.0.0.0:443\n    proxy_protocol: { from: [] }"),
+            ["3:23 no network: every connection would be refused"]
         );
     }
 

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::Network;
 use super::values::socket_address;
 
 /// One listening socket.
@@ -17,6 +18,18 @@ pub struct Listener {
     /// IP address and port: `0.0.0.0:443`, or in quotes `"[::]:443"`. Port 0 takes a free one.
     #[serde(deserialize_with = "socket_address")]
     pub bind: SocketAddr,
+    /// For a load balancer that speaks the PROXY protocol, version 1 or 2. Every connection must then begin with its
+    /// header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// Which load balancers are believed.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyProtocol {
+    /// Their networks: `[10.0.0.0/8, "fd00::/8"]`. Connections from anywhere else are closed.
+    pub from: Vec<Network>,
 }
 
 /// Threads of the data path.

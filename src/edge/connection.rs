@@ -7,8 +7,11 @@ use jiff::Timestamp;
 use rustls::ServerConnection;
 use rustls::pki_types::CertificateDer;
 
+use super::fields::Field;
 use super::policy::Host;
+use super::record::Record;
 use super::rules::Rules;
+use super::trail::Trail;
 use super::worker::Worker;
 use crate::config::ClientCertificate;
 use crate::domain::{AuthMethod, Identity, Reason, Refusal, Role, Standing, Visitor};
@@ -55,6 +58,8 @@ pub(super) struct Verdict {
     pub(super) forwarded: Box<[u8]>,
     /// The connection's members of a log line.
     pub(super) log: Box<[u8]>,
+    /// How many bytes of it name the client: the first.
+    log_client: usize,
 }
 
 impl Verdict {
@@ -112,15 +117,31 @@ impl Connection {
         verdict.clone()
     }
 
+    /// Along which trusted proxies a request came, if it did.
+    pub(super) fn trail(
+        &self,
+        verdict: &Verdict,
+        fields: &[Field<'_>],
+    ) -> Result<Option<Trail>, &'static str> {
+        Trail::follow(fields, self.peer.ip(), &verdict.rules.policy.trusted_proxies)
+    }
+
+    /// The connection's members of the log line of a request that came along `trail`.
+    pub(super) fn log_of(&self, verdict: &Verdict, trail: &Trail) -> Vec<u8> {
+        let client = format!("\"client\":\"{}\",\"proxy\":\"{}\"", trail.client(), canonical(self.peer));
+        [client.as_bytes(), &verdict.log[verdict.log_client..]].concat()
+    }
+
     /// Who asks, for those who don't know connections.
-    pub(super) fn visitor(&self, verdict: &Verdict, request_id: &str) -> Visitor {
+    pub(super) fn visitor(&self, verdict: &Verdict, record: &Record) -> Visitor {
         let (identity, chain) = match verdict.standing() {
             Standing::Good(identity) => {
                 (Some(identity.clone()), self.der.get_or_init(|| der(&self.chain)).clone())
             }
             Standing::Absent | Standing::Refused(_) => (None, Arc::default()),
         };
-        Visitor { source: self.peer.ip().to_canonical(), request_id: request_id.to_owned(), identity, chain }
+        let source = record.trail.as_ref().map_or_else(|| self.peer.ip().to_canonical(), Trail::client);
+        Visitor { source, request_id: record.request_id.clone(), identity, chain }
     }
 
     /// The refusal of the certificate that was sent, if it isn't good.
@@ -201,6 +222,7 @@ fn judge(
         identity: identity.map(lines).unwrap_or_default(),
         forwarded: forwarded_lines(peer),
         is_misdirected,
+        log_client: format!("\"client\":\"{}\"", canonical(peer)).len(),
         log: log_members(&host, peer, tls, &judgement, identity),
         judgement,
         rules,
@@ -248,6 +270,11 @@ fn der(chain: &[CertificateDer<'_>]) -> Arc<[Vec<u8>]> {
     chain.iter().map(|certificate| certificate.to_vec()).collect()
 }
 
+/// A socket for both families shows IPv4 addresses as mapped ones.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
+
 /// RFC 7239, section 6: an IPv6 address is quoted and in brackets.
 fn forwarded_lines(peer: SocketAddr) -> Box<[u8]> {
     let address = peer.ip().to_canonical();
@@ -275,8 +302,8 @@ fn log_members(
         escape_into(&mut out, value.as_bytes());
         out.push(b'"');
     };
-    // A socket for both families shows IPv4 addresses as mapped ones.
-    member("client", &SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string());
+    // First: a trusted proxy may know better.
+    member("client", &canonical(peer).to_string());
     member("host", &host.name);
     member("tls_version", tls.version);
     member("tls_suite", tls.suite);

@@ -15,6 +15,7 @@ use super::policy::Policy;
 use super::record::Record;
 use super::sessions::{self, Known, Question};
 use super::target::{Target, is_below};
+use super::trail::Trail;
 use crate::domain::{PORTAL, SessionEnd};
 
 /// A request's head, the same for HTTP/1.1 and HTTP/2.
@@ -100,6 +101,7 @@ pub(super) fn admit(
     }
     check_method(request.method)?;
     check_fields(policy, request)?;
+    record.trail = connection.trail(&verdict, request.fields).map_err(Failure::BadRequest)?;
     let authority = authority(request.authority, &host.name)?;
     let target = Target::parse(request.target).map_err(|ambiguous| Failure::BadRequest(ambiguous.0))?;
     record.path = target.path.to_string();
@@ -108,7 +110,7 @@ pub(super) fn admit(
         return place.portal(record).map(Taken::Portal);
     }
     let token = sessions::token(request.fields);
-    let visitor = || connection.visitor(&verdict, &record.request_id);
+    let visitor = || connection.visitor(&verdict, record);
     let kept = match (&token, known) {
         (Some(token), None) => rules.sessions.find(token, &visitor()),
         _ => None,
@@ -151,11 +153,12 @@ pub(super) fn admit(
         Some(standing) => &*standing.lines,
         None => &*verdict.identity,
     };
+    let forwarded = record.trail.as_ref().map(Trail::lines);
     let lines = forward::Lines {
         request,
         target: &target,
         authority: &authority,
-        verdict: &verdict,
+        forwarded: forwarded.as_deref().unwrap_or(&verdict.forwarded),
         request_id: &record.request_id,
         identity,
         expects_continue,

@@ -77,7 +77,7 @@ impl Place<'_> {
             }
         }
         let request = request
-            .extension(self.connection.visitor(self.verdict, &record.request_id))
+            .extension(self.connection.visitor(self.verdict, record))
             .body(())
             .map_err(|_| Failure::BadRequest("a head that the portal can't take"))?;
         let expects_continue = expects_continue(self.request);

@@ -8,7 +8,9 @@ use rustls::ServerConfig;
 
 use super::fields::OwnedFields;
 use super::target::is_below;
-use crate::config::{ClientCertificate, Endpoint, Headers, HostName, Limits, Rejection, Require, Timeouts};
+use crate::config::{
+    ClientCertificate, Endpoint, Headers, HostName, Limits, Network, Rejection, Require, Timeouts,
+};
 use crate::domain::{AuthMethod, ContractId, Identity, Role};
 use crate::ops::Metrics;
 
@@ -22,6 +24,8 @@ pub struct PolicySettings {
     pub upstreams: Vec<(String, crate::config::Upstream)>,
     /// Names of the identity fields.
     pub headers: Headers,
+    /// Whose word is taken for where a client is.
+    pub trusted_proxies: Vec<Network>,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Caps.
@@ -61,6 +65,7 @@ pub struct Policy {
     pub(super) upstreams: Vec<UpstreamPolicy>,
     pub(super) owned: OwnedFields,
     pub(super) headers: Headers,
+    pub(super) trusted_proxies: Vec<Network>,
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
     pub(super) sign_in: Option<SignInPolicy>,
@@ -132,6 +137,7 @@ impl Policy {
             upstreams,
             owned: OwnedFields::new(&settings.headers),
             headers: settings.headers,
+            trusted_proxies: settings.trusted_proxies,
             timeouts: settings.timeouts,
             limits: settings.limits,
             sign_in: settings.sign_in,

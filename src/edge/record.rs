@@ -9,6 +9,7 @@ use super::connection::{Connection, Verdict};
 use super::failure::{Failure, Fault};
 use super::rules::Rules;
 use super::sessions::Standing;
+use super::trail::Trail;
 use crate::clock;
 use crate::ops::Entry;
 
@@ -37,6 +38,8 @@ pub(super) struct Record {
     /// Bytes of the response body so far.
     pub(super) bytes_out: u64,
     failure: Option<Failure>,
+    /// Along which trusted proxies it came.
+    pub(super) trail: Option<Trail>,
     /// Where the client is sent instead.
     pub(super) location: Option<String>,
     /// The session that says who is there.
@@ -64,6 +67,7 @@ impl Record {
             bytes_in: 0,
             bytes_out: 0,
             failure: None,
+            trail: None,
             location: None,
             session: None,
             complete: false,
@@ -133,6 +137,7 @@ impl Drop for Record {
                 worker.metrics.upstream_failures.with_label_values(&[&upstream.name, failure.code()]).inc();
             }
         }
+        let by_trail = self.trail.as_ref().map(|trail| self.connection.log_of(&self.verdict, trail));
         worker.access_log.write(&Entry {
             time: self.time,
             request_id: &self.request_id,
@@ -146,7 +151,7 @@ impl Drop for Record {
             bytes_out: self.bytes_out,
             duration,
             upstream: upstream.map(|upstream| (&*upstream.name, first_byte)),
-            connection: &self.verdict.log,
+            connection: by_trail.as_deref().unwrap_or(&self.verdict.log),
             session: self.session.as_ref().map_or(&[], |standing| &standing.log),
         });
     }

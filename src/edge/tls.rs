@@ -31,6 +31,10 @@ pub(super) enum HandshakeFailure {
     Closed,
     /// A certificate was demanded in the handshake, and there was no good one.
     Refused(Reason),
+    /// A peer that is none of the proxies that the listener is for.
+    UnknownProxy,
+    /// No PROXY header where one is demanded, or a broken one.
+    ProxyHeader(&'static str),
     /// Not TLS, nothing in common, or a bad signature.
     Tls(String),
 }
@@ -44,6 +48,8 @@ impl HandshakeFailure {
             Self::Timeout => "timeout",
             Self::Closed => "closed",
             Self::Refused(reason) => reason.code(),
+            Self::UnknownProxy => "unknown_proxy",
+            Self::ProxyHeader(_) => "proxy_header",
             Self::Tls(_) => "tls",
         }
     }
@@ -53,6 +59,7 @@ impl fmt::Display for HandshakeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tls(error) => write!(f, "{error}"),
+            Self::ProxyHeader(why) => f.write_str(why),
             _ => f.write_str(self.code()),
         }
     }

@@ -15,13 +15,14 @@ use tokio_rustls::server::TlsStream;
 
 use super::connection::{self, Connection};
 use super::policy::{Host, Policy};
+use super::proxy_protocol::{self, Broken, Missing, Source};
 use super::rules::{Orders, Rules};
 use super::socket::Socket;
 use super::timer::{TICK, Timer, Timers};
 use super::tls::{self, HandshakeFailure};
 use super::{http1, http2};
 use crate::clock::{self, Clock};
-use crate::config::Rejection;
+use crate::config::{Network, Rejection};
 use crate::ops::{AccessLogBuffer, Metrics};
 
 /// Connections that the kernel may hold before they are accepted.
@@ -39,6 +40,21 @@ pub struct WorkerSettings {
     pub connections: Arc<AtomicUsize>,
     /// A number that no other worker's request IDs begin with.
     pub id_seed: u64,
+}
+
+/// A socket that connections are accepted from.
+pub struct Listening {
+    /// The socket.
+    pub socket: std::net::TcpListener,
+    /// The proxies that it is for; `None` if clients connect themselves.
+    pub proxies: Option<Arc<[Network]>>,
+}
+
+/// A connection as it was accepted.
+struct Accepted {
+    tcp: TcpStream,
+    peer: SocketAddr,
+    proxies: Option<Arc<[Network]>>,
 }
 
 /// The phases of the gate's life.
@@ -112,11 +128,11 @@ impl Worker {
     }
 
     /// Accepts and serves until the gate is stopped, or drained and empty.
-    pub async fn run(self: Arc<Self>, listeners: Vec<std::net::TcpListener>) {
+    pub async fn run(self: Arc<Self>, listeners: Vec<Listening>) {
         let mut accepting = Vec::new();
-        for listener in listeners {
-            match TcpListener::from_std(listener) {
-                Ok(listener) => accepting.push(tokio::spawn(self.clone().accept(listener))),
+        for Listening { socket, proxies } in listeners {
+            match TcpListener::from_std(socket) {
+                Ok(listener) => accepting.push(tokio::spawn(self.clone().accept(listener, proxies))),
                 Err(error) => tracing::error!(%error, "A listening socket can't be used"),
             }
         }
@@ -161,7 +177,7 @@ impl Worker {
         format!("{:016x}{:016x}", self.id_seed, self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
+    async fn accept(self: Arc<Self>, listener: TcpListener, proxies: Option<Arc<[Network]>>) {
         let mut phase = self.phase.clone();
         while !self.is_draining() {
             let accepted = tokio::select! {
@@ -169,7 +185,7 @@ impl Worker {
                 _ = phase.changed() => continue,
             };
             match accepted {
-                Ok((tcp, peer)) => self.admit(tcp, peer),
+                Ok((tcp, peer)) => self.admit(Accepted { tcp, peer, proxies: proxies.clone() }),
                 Err(error) => {
                     // Out of file descriptors, most likely: let some close before the next try.
                     tracing::warn!(%error, "A listener can't accept");
@@ -179,11 +195,11 @@ impl Worker {
         }
         // What the kernel has accepted for us already would be reset by closing the socket: serve it.
         while let Some(Ok((tcp, peer))) = futures_util::FutureExt::now_or_never(listener.accept()) {
-            self.admit(tcp, peer);
+            self.admit(Accepted { tcp, peer, proxies: proxies.clone() });
         }
     }
 
-    fn admit(self: &Arc<Self>, tcp: TcpStream, peer: SocketAddr) {
+    fn admit(self: &Arc<Self>, accepted: Accepted) {
         let most = self.rules.load().policy.limits.connections.get() as usize;
         let open = OpenConnection::count(self);
         if self.connections.load(Ordering::Relaxed) > most {
@@ -193,16 +209,20 @@ impl Worker {
         self.metrics.connections_accepted.inc();
         let worker = self.clone();
         tokio::spawn(async move {
-            worker.serve(tcp, peer).await;
+            worker.serve(accepted).await;
             drop(open);
         });
     }
 
-    async fn serve(self: &Arc<Self>, tcp: TcpStream, peer: SocketAddr) {
+    async fn serve(self: &Arc<Self>, accepted: Accepted) {
+        let peer = accepted.peer;
         let begun = clock::instant();
         let timer = self.timers.timer();
         let rules = self.rules();
-        let Some((io, host)) = self.shake_hands(tcp, peer, &rules.policy, &timer).await else { return };
+        // From here on, the client is whom the proxy names.
+        let mut client = peer;
+        let shaken = self.shake_hands(accepted, &mut client, &rules.policy, &timer).await;
+        let Some((io, host)) = shaken else { return };
         let session = io.get_ref().1;
         let resumed = if connection::is_resumed(session) { "yes" } else { "no" };
         self.metrics.handshakes.with_label_values(&[&host.name, connection::version(session), resumed]).inc();
@@ -211,10 +231,10 @@ impl Worker {
             .observe(clock::instant().saturating_duration_since(begun).as_secs_f64());
         let rejects_in_handshake = host.rejection == Rejection::Handshake;
         let is_h2 = session.alpn_protocol() == Some(b"h2");
-        let connection = Connection::new(self.clone(), rules, host, peer, session);
+        let connection = Connection::new(self.clone(), rules, host, client, session);
         // A resumed handshake shows no certificate to the verifier, so its refusal comes here.
         if rejects_in_handshake && let Some(refusal) = connection.refusal() {
-            self.note_failure(peer, &HandshakeFailure::Refused(refusal.reason));
+            self.note_failure(client, peer, &HandshakeFailure::Refused(refusal.reason));
             return;
         }
         if is_h2 {
@@ -226,22 +246,44 @@ impl Worker {
 
     async fn shake_hands(
         &self,
-        tcp: TcpStream,
-        peer: SocketAddr,
+        accepted: Accepted,
+        client: &mut SocketAddr,
         policy: &Policy,
         timer: &Timer,
     ) -> Option<(TlsStream<Socket>, Arc<Host>)> {
         timer.set(policy.timeouts.handshake.get());
-        let shaken = match tcp.set_nodelay(true) {
-            Ok(()) => timer.bound(tls::accept(tcp, policy)).await.unwrap_or(Err(HandshakeFailure::Timeout)),
-            Err(_) => Err(HandshakeFailure::Closed),
+        let Accepted { mut tcp, peer, proxies } = accepted;
+        let shaking = async {
+            tcp.set_nodelay(true).map_err(|_| HandshakeFailure::Closed)?;
+            if let Some(proxies) = proxies {
+                *client = client_behind(&mut tcp, peer, &proxies).await?;
+            }
+            tls::accept(tcp, policy).await
         };
-        shaken.inspect_err(|failure| self.note_failure(peer, failure)).ok()
+        let shaken = timer.bound(shaking).await.unwrap_or(Err(HandshakeFailure::Timeout));
+        shaken.inspect_err(|failure| self.note_failure(*client, peer, failure)).ok()
     }
 
-    fn note_failure(&self, peer: SocketAddr, failure: &HandshakeFailure) {
+    fn note_failure(&self, client: SocketAddr, peer: SocketAddr, failure: &HandshakeFailure) {
         self.metrics.handshake_failures.with_label_values(&[failure.code()]).inc();
-        tracing::info!(%peer, cause = failure.code(), %failure, "A handshake failed");
+        tracing::info!(%client, %peer, cause = failure.code(), %failure, "A handshake failed");
+    }
+}
+
+/// Whom a proxy passes on.
+async fn client_behind(
+    tcp: &mut TcpStream,
+    peer: SocketAddr,
+    proxies: &[Network],
+) -> Result<SocketAddr, HandshakeFailure> {
+    if !proxies.iter().any(|network| network.contains(peer.ip())) {
+        return Err(HandshakeFailure::UnknownProxy);
+    }
+    match proxy_protocol::read(tcp).await {
+        Ok(Source::Client(client)) => Ok(client),
+        Ok(Source::Peer) => Ok(peer),
+        Err(Missing::Closed) => Err(HandshakeFailure::Closed),
+        Err(Missing::Broken(Broken(why))) => Err(HandshakeFailure::ProxyHeader(why)),
     }
 }
 

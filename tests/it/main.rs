@@ -42,6 +42,7 @@ mod chunks;
 mod responses;
 mod limits;
 mod forwarding;
+mod proxy_protocol;
 mod giving_up;
 mod bodies;
 mod tunnels;

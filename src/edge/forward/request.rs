@@ -2,7 +2,6 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::edge::connection::Verdict;
 use crate::edge::fields::{Field, is_disguised_framing, is_hop_by_hop, tokens, without_our_cookies};
 use crate::edge::framing::Framing;
 use crate::edge::http1::parse_trailers;
@@ -15,7 +14,8 @@ pub(in crate::edge) struct Lines<'a> {
     pub(in crate::edge) request: &'a RequestHead<'a>,
     pub(in crate::edge) target: &'a Target<'a>,
     pub(in crate::edge) authority: &'a str,
-    pub(in crate::edge) verdict: &'a Verdict,
+    /// Header lines that say where the client is, up to where the authority follows.
+    pub(in crate::edge) forwarded: &'a [u8],
     pub(in crate::edge) request_id: &'a str,
     /// Header lines that say who is there, for an upstream that is told.
     pub(in crate::edge) identity: &'a [u8],
@@ -37,7 +37,7 @@ pub(in crate::edge) fn request_head(policy: &Policy, lines: &Lines<'_>) -> Bytes
     put_framing(&mut out, lines);
     out.put_slice(lines.identity);
     let authority = lines.authority.as_bytes();
-    put(&mut out, &[&lines.verdict.forwarded, authority, b"\"\r\nX-Forwarded-Host: ", authority, b"\r\n"]);
+    put(&mut out, &[lines.forwarded, authority, b"\"\r\nX-Forwarded-Host: ", authority, b"\r\n"]);
     let id_name = policy.headers.request_id.as_str().as_bytes();
     put(&mut out, &[id_name, b": ", lines.request_id.as_bytes(), b"\r\n"]);
     put(&mut out, &[b"Via: ", lines.request.protocol.as_bytes(), b" sekisho\r\n\r\n"]);

@@ -19,6 +19,8 @@ pub struct Client {
     pub address: SocketAddr,
     pub config: ClientConfig,
     roots: Arc<RootCertStore>,
+    /// Sent before TLS, each part on its own.
+    pub greeting: Vec<Vec<u8>>,
 }
 
 impl Client {
@@ -29,7 +31,7 @@ impl Client {
         let roots = Arc::new(roots);
         let config =
             builder(rustls::ALL_VERSIONS).with_root_certificates(roots.clone()).with_no_client_auth();
-        Self { address, config, roots }
+        Self { address, config, roots, greeting: Vec::new() }
     }
 
     /// The same with a certificate, and no sessions from before.
@@ -51,7 +53,13 @@ impl Client {
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::in_memory_sessions(16);
-        Self { address: self.address, config, roots: self.roots.clone() }
+        Self { address: self.address, config, roots: self.roots.clone(), greeting: self.greeting.clone() }
+    }
+
+    /// The same behind a proxy that sends this first.
+    pub fn behind(mut self, header: &[u8]) -> Self {
+        self.greeting = vec![header.to_vec()];
+        self
     }
 
     /// The same with these protocols offered.
@@ -76,6 +84,7 @@ impl Client {
     fn connect_over(&self, tcp: TcpStream, name: &str) -> io::Result<Connection> {
         tcp.set_read_timeout(Some(PATIENCE))?;
         tcp.set_nodelay(true)?;
+        self.greeting.iter().try_for_each(|part| (&tcp).write_all(part))?;
         let server = ServerName::try_from(name.to_owned()).unwrap();
         let session = ClientConnection::new(Arc::new(self.config.clone()), server).unwrap();
         let mut stream = StreamOwned::new(session, tcp);

@@ -41,6 +41,8 @@ pub struct Settings<'a> {
     pub yaml: &'a str,
     /// In the place of the usual `trust`.
     pub trust: Option<&'a str>,
+    /// More of the listener, beside its address.
+    pub listener: &'a str,
     /// In the place of the usual routes: `/banking` and `/` on the certificate hosts, `/public` anywhere.
     pub routes: Option<&'a str>,
     /// More of the upstream, beside its endpoints.
@@ -266,7 +268,7 @@ fn yaml(endpoints: &[SocketAddr], settings: &Settings<'_>) -> String {
   - { path: /public, require: nothing, upstream: banking }",
     );
     format!(
-        "listeners: [{{ bind: '127.0.0.1:0' }}]
+        "listeners: [{{ bind: '127.0.0.1:0', {} }}]
 workers: 1
 ops: {{ bind: '127.0.0.1:0' }}
 access_log: access.log
@@ -281,6 +283,7 @@ routes:
 upstreams: {{ banking: {{ endpoints: [{}], {} }} }}
 {}
 ",
+        settings.listener,
         trust_yaml(settings),
         endpoints.join(", "),
         settings.upstream,

@@ -7,6 +7,7 @@ use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use rustls::pki_types::ServerName;
+use tokio::io::AsyncWriteExt;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -39,8 +40,9 @@ impl Http2 {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let config = client.clone().offering(&["h2"]).config;
         let (sender, connection) = runtime.block_on(async {
-            let tcp = tokio::net::TcpStream::connect(client.address).await.unwrap();
+            let mut tcp = tokio::net::TcpStream::connect(client.address).await.unwrap();
             tcp.set_nodelay(true).unwrap();
+            tcp.write_all(&client.greeting.concat()).await.unwrap();
             let server = ServerName::try_from(name.to_owned()).unwrap();
             let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
             let tls = connector.connect(server, tcp).await.unwrap();
