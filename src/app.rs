@@ -255,14 +255,19 @@ impl Gateway {
     /// operators are the successor's too.
     pub fn hand_over(self) {
         self.handed_over.send_replace(true);
-        self.drain();
+        // Not for traffic to be sent elsewhere: whoever asks a moment too early may come here.
+        self.finish();
     }
 
     /// Stops accepting, lets the requests in flight end, and ends. Blocks, at most as long as `timeouts.drain`.
-    pub fn drain(mut self) {
+    pub fn drain(self) {
+        self.readiness.set(false);
+        self.finish();
+    }
+
+    fn finish(mut self) {
         // Nobody is to be accepted by a socket that nobody accepts from.
         self.sockets.clear();
-        self.readiness.set(false);
         self.metrics.draining.set(1);
         self.phase.send_replace(Phase::Draining);
         let deadline = crate::clock::instant() + self.drain;
