@@ -45,6 +45,8 @@ mod bodies;
 mod tunnels;
 mod outside;
 mod drain;
+mod upgrade;
+mod systemd;
 mod pins;
 mod browser;
 mod sign_in_browser;
