@@ -54,6 +54,7 @@ pub struct Gateway {
     /// Every listening socket once more, for a successor.
     sockets: Vec<OwnedFd>,
     handed_over: watch::Sender<bool>,
+    ops_task: tokio::task::JoinHandle<()>,
     drain: Duration,
     workers: Vec<Arc<Worker>>,
     threads: Vec<JoinHandle<()>>,
@@ -130,8 +131,6 @@ impl Gateway {
             Listeners::open(config, worker_count(config.workers), inherited)?;
 
         let readiness = Readiness::default();
-        let (handed_over, over) = watch::channel(false);
-        let ops_address = start_ops(&runtime, ops_listener, &metrics, &readiness, over)?;
         let target = log_target(&config.access_log);
         let access_log = AccessLog::open(target.clone(), metrics.access_log_dropped.clone())
             .map_err(|error| StartError::AccessLog(target, error))?;
@@ -180,6 +179,9 @@ impl Gateway {
             runtime.spawn(registry::follow(directory, registry, workers, clock, metrics, max_age));
         }
         readiness.set(true);
+        // Only now: from a predecessor's socket, nobody is to be told that the service isn't ready.
+        let (handed_over, over) = watch::channel(false);
+        let (ops_address, ops_task) = start_ops(&runtime, ops_listener, &metrics, &readiness, over)?;
         let drain = config.timeouts.drain.get();
         Ok(Self {
             addresses,
@@ -190,6 +192,7 @@ impl Gateway {
             phase,
             sockets: kept,
             handed_over,
+            ops_task,
             drain,
             workers,
             threads,
@@ -278,6 +281,10 @@ impl Gateway {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        if *self.handed_over.borrow() {
+            let ending = async { tokio::time::timeout(2 * CUT_OFF, &mut self.ops_task).await };
+            let _ = self.runtime.block_on(ending);
+        }
         // Dropping the workers and then the log writes the last lines.
         self.workers.clear();
         self.runtime.shutdown_timeout(CUT_OFF);
@@ -324,13 +331,13 @@ fn start_ops(
     metrics: &Metrics,
     readiness: &Readiness,
     handed_over: watch::Receiver<bool>,
-) -> Result<SocketAddr, StartError> {
+) -> Result<(SocketAddr, tokio::task::JoinHandle<()>), StartError> {
     let bound = listener.local_addr().map_err(system)?;
     let entered = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
     drop(entered);
-    runtime.spawn(ops::serve(listener, metrics.clone(), readiness.clone(), handed_over));
-    Ok(bound)
+    let task = runtime.spawn(ops::serve(listener, metrics.clone(), readiness.clone(), handed_over));
+    Ok((bound, task))
 }
 
 fn start_worker(
