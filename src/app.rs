@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::task::JoinHandle as JoinTask;
 
 use self::back::Kept;
 use self::listeners::Listeners;
@@ -61,6 +62,7 @@ pub struct Gateway {
     /// Every listening socket once more, for a successor.
     sockets: Vec<OwnedFd>,
     handed_over: watch::Sender<bool>,
+    ops_task: JoinTask<()>,
     threads: Vec<JoinHandle<()>>,
     access_log: AccessLog,
     /// Beside the data path: the ops listener.
@@ -161,9 +163,10 @@ impl Gateway {
         let around = (clock, metrics, readiness, runtime.handle().clone());
         let running = Running::begin(document, prepared, kept, workers, around);
         follow_directory(&running, document)?;
-        let (handed_over, over) = watch::channel(false);
-        start_ops(&runtime, ops_listener, &running, over)?;
         running.readiness.set(true);
+        // Only now: from a predecessor's socket, nobody is to be told that the service isn't ready.
+        let (handed_over, over) = watch::channel(false);
+        let ops_task = start_ops(&runtime, ops_listener, &running, over)?;
         Ok(Self {
             addresses,
             ops_address,
@@ -171,6 +174,7 @@ impl Gateway {
             phase,
             sockets: spare,
             handed_over,
+            ops_task,
             threads,
             access_log,
             runtime,
@@ -248,14 +252,19 @@ impl Gateway {
     /// operators are the successor's too.
     pub fn hand_over(self) {
         self.handed_over.send_replace(true);
-        self.drain();
+        // Not for traffic to be sent elsewhere: whoever asks a moment too early may come here.
+        self.finish();
     }
 
     /// Stops accepting, lets the requests in flight end, and ends. Blocks, at most as long as `timeouts.drain`.
-    pub fn drain(mut self) {
+    pub fn drain(self) {
+        self.running.readiness.set(false);
+        self.finish();
+    }
+
+    fn finish(mut self) {
         // Nobody is to be accepted by a socket that nobody accepts from.
         self.sockets.clear();
-        self.running.readiness.set(false);
         self.running.metrics.draining.set(1);
         self.phase.send_replace(Phase::Draining);
         let deadline = crate::clock::instant() + self.running.drain();
@@ -266,7 +275,11 @@ impl Gateway {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-        let Self { running, access_log, runtime, .. } = self;
+        let Self { running, access_log, runtime, mut ops_task, handed_over, .. } = self;
+        if *handed_over.borrow() {
+            let ending = async { tokio::time::timeout(2 * CUT_OFF, &mut ops_task).await };
+            let _ = runtime.block_on(ending);
+        }
         runtime.shutdown_timeout(CUT_OFF);
         // Dropping the workers and then the log writes the last lines.
         drop(running);
@@ -337,14 +350,13 @@ fn start_ops(
     listener: std::net::TcpListener,
     running: &Arc<Running>,
     handed_over: watch::Receiver<bool>,
-) -> Result<(), StartError> {
+) -> Result<JoinTask<()>, StartError> {
     let entered = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
     drop(entered);
     let (metrics, readiness) = (running.metrics.clone(), running.readiness.clone());
     let operated = Arc::new(Operated(running.clone()));
-    runtime.spawn(ops::serve(listener, metrics, readiness, operated, handed_over));
-    Ok(())
+    Ok(runtime.spawn(ops::serve(listener, metrics, readiness, operated, handed_over)))
 }
 
 fn start_worker(

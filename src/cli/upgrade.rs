@@ -31,6 +31,9 @@ use crate::ops::systemd;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a predecessor may take to hear of it.
 const HEARING: Duration = Duration::from_secs(5);
+/// How often and how many times it is looked whether a successor that hung up has ended.
+const LOOK: Duration = Duration::from_millis(10);
+const LOOKS: usize = 200;
 /// The first file descriptor of `LISTEN_FDS`.
 const FIRST: i32 = 3;
 
@@ -118,18 +121,21 @@ impl Successor {
             match tokio::time::timeout_at(self.deadline, self.line.read_buf(&mut self.heard)).await {
                 Err(_) => return Err("it did not serve in time".to_owned()),
                 Ok(Ok(1..)) => {}
-                Ok(_) => return Err(self.end()),
+                Ok(_) => return Err(self.end().await),
             }
         }
         if self.heard == READY { Ok(()) } else { Err("it speaks another language".to_owned()) }
     }
 
-    /// How it ended. Its line ends a moment before it does.
-    fn end(&mut self) -> String {
-        match self.child.try_wait() {
-            Ok(Some(status)) => format!("it ended: {status}"),
-            _ => "it gave up".to_owned(),
+    /// How it ended. Its line ends a moment before it does, and in that moment it says why.
+    async fn end(&mut self) -> String {
+        for _ in 0..LOOKS {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return format!("it ended: {status}");
+            }
+            tokio::time::sleep(LOOK).await;
         }
+        "it gave up".to_owned()
     }
 
     /// Leaves the service to it.

@@ -153,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn how_long_nobody_ticked_is_known() {
+        let epoch = crate::clock::instant();
+        let timers = Timers::new(epoch);
+        assert_eq!(timers.since_tick(epoch + Duration::from_secs(3)), Duration::from_secs(3));
+        timers.tick(epoch + Duration::from_secs(2));
+        assert_eq!(timers.since_tick(epoch + Duration::from_secs(3)), Duration::from_secs(1));
+        assert_eq!(timers.since_tick(epoch), Duration::ZERO);
+    }
+
+    #[test]
     fn a_dropped_timer_leaves_no_slot_behind() {
         let timers = Timers::new(crate::clock::instant());
         drop(timers.timer());

@@ -15,12 +15,14 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::{Metrics, Readiness};
 
 /// What a command of ours says of itself.
 pub const COMMAND: &str = "sekisho-command";
+/// How long a connection may stay open after a hand-over.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// What an operator may have done from the machine itself.
 pub trait Operations: Send + Sync + 'static {
@@ -40,10 +42,12 @@ pub async fn serve(
     handed_over: watch::Receiver<bool>,
 ) {
     let mut over = handed_over.clone();
+    // Closed when the last connection has dropped its end.
+    let (open, mut closed) = mpsc::channel::<()>(1);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = ended(&mut over) => return,
+            () = ended(&mut over) => break,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -63,14 +67,17 @@ pub async fn serve(
                     .timer(TokioTimer::new())
                     .header_read_timeout(Duration::from_secs(10))
                     .serve_connection(TokioIo::new(stream), service);
-                let mut over = handed_over.clone();
+                let (mut over, open) = (handed_over.clone(), open.clone());
                 tokio::spawn(async move {
+                    let _open = open;
                     let mut connection = pin!(connection);
                     tokio::select! {
                         // What goes wrong with a connection is its client's to notice.
                         _ = connection.as_mut() => return,
-                        () = ended(&mut over) => connection.as_mut().graceful_shutdown(),
+                        // Whoever connected a moment before has a request on its way, and hyper would close.
+                        () = async { ended(&mut over).await; tokio::time::sleep(LAST_CALL).await } => {}
                     }
+                    connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
                 });
             }
@@ -81,6 +88,8 @@ pub async fn serve(
             }
         }
     }
+    drop(open);
+    closed.recv().await;
 }
 
 /// Waits for the hand-over, for ever if there will be none.

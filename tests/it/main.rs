@@ -51,6 +51,8 @@ mod drain;
 mod reload;
 mod reload_watch;
 mod under_change;
+mod upgrade;
+mod systemd;
 mod pins;
 mod browser;
 mod sign_in_browser;

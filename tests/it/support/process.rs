@@ -82,7 +82,8 @@ impl Running {
         Self::spawn_with(Command::new(program).args(arguments).current_dir(folder), Stdio::piped())
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    /// Starts a prepared command.
+    pub fn spawn(command: &mut Command) -> Self {
         Self::spawn_with(command, Stdio::null())
     }
 
@@ -129,6 +130,22 @@ impl Running {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it runs still.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end only, and not for that of processes which it leaves behind. `None` if a signal killed it.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        eventually("the end of the process", || !self.is_running());
+        self.child.wait().unwrap().code()
     }
 
     /// Waits for its end.
