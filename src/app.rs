@@ -2,6 +2,7 @@
 
 mod back;
 mod backstage;
+mod certificates;
 mod issuer;
 mod notices;
 mod plan;
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{Document, Problems, Workers};
-use crate::edge::{self, Orders, Phase, Worker, WorkerSettings};
+use crate::edge::{self, Orders, Phase, TicketKeys, Worker, WorkerSettings};
 use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
@@ -92,15 +93,18 @@ fn system(error: impl fmt::Display) -> StartError {
 impl Gateway {
     /// Builds the parts and starts them. Once this returns, requests are answered.
     pub fn start(document: &Document, clock: Clock) -> Result<Self, StartError> {
-        let Plan { hosts, trust, issuer } = plan(document, clock.now()).map_err(StartError::Config)?;
+        let Plan { hosts, tickets, trust, issuer } =
+            plan(document, clock.now()).map_err(StartError::Config)?;
         let config = &document.config;
         let metrics = metrics(&clock).map_err(system)?;
         let trust = trust.map(|trust| Arc::new(ArcSwap::from_pointee(trust)));
         if let Some(trust) = &trust {
             count_generation(&metrics, &trust.load());
         }
-        let policy =
-            plan::policy(config, hosts, trust.as_ref(), &clock, &metrics).map_err(StartError::System)?;
+        let ticket_keys = TicketKeys::new(clock.clone());
+        ticket_keys.adopt(tickets, certificates::ticket_times(config)).map_err(StartError::System)?;
+        let policy = plan::policy(config, hosts, trust.as_ref(), &ticket_keys, &clock, &metrics)
+            .map_err(StartError::System)?;
 
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(BESIDE)

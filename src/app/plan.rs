@@ -7,19 +7,21 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
-use super::{back, issuer, notices, stores};
+use super::{back, certificates, issuer, notices, stores};
 use crate::clock::Clock;
 use crate::config::{
     self, CertificateSignIn, ClientCertificate, Config, Document, Host, HostName, Problems, Rejection,
 };
-use crate::edge::{self, HostSettings, Policy, PolicySettings, SignInPolicy};
+use crate::edge::{self, HostSettings, Policy, PolicySettings, SignInPolicy, TicketKeys, TicketSecret};
 use crate::ops::Metrics;
-use crate::pki::{self, ClientCertificates, Issuer, ServerKey, ServerKeyPart, Trust, TrustPart, TrustSource};
+use crate::pki::{ClientCertificates, Issuer, ServerKey, Trust, TrustPart, TrustSource};
 use crate::portal::{Portal, PortalSettings};
 
 /// What the configuration means, with every file read.
 pub struct Plan {
-    pub(super) hosts: Vec<(HostName, Host, ServerKey)>,
+    pub(super) hosts: Vec<(HostName, Host, Vec<ServerKey>)>,
+    /// `None` if the process makes its own.
+    pub(super) tickets: Option<Vec<TicketSecret>>,
     /// `None` if no host asks for a certificate.
     pub(super) trust: Option<Trust>,
     /// `None` if no certificates are issued.
@@ -30,21 +32,10 @@ pub struct Plan {
 pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
     let Document { config, source } = document;
     let mut problems = source.problems();
-    let mut hosts = Vec::new();
-    for (name, host) in &config.hosts {
-        match server_key(name, host) {
-            Ok(key) => {
-                if key.not_after < now {
-                    // Not refused: a restart during that incident must not make it worse.
-                    tracing::warn!(host = %name, not_after = %key.not_after, "A server certificate has expired");
-                }
-                hosts.push((name.clone(), host.clone(), key));
-            }
-            Err((member, message)) => {
-                problems.push(source.problem(&format!("/hosts/{name}/tls/{member}"), message));
-            }
-        }
-    }
+    let (hosts, found) = certificates::server_keys(document, now);
+    found.into_iter().for_each(|problem| problems.push(problem));
+    let (tickets, found) = certificates::ticket_secrets(document);
+    found.into_iter().for_each(|problem| problems.push(problem));
     let trust = trust(config, now).unwrap_or_else(|errors| {
         problems.extend(errors.into_iter().map(|(pointer, message)| source.problem(&pointer, message)));
         None
@@ -66,22 +57,7 @@ pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
         found.iter().for_each(|problem| problems.push(problem.clone()));
         None
     });
-    problems.into_result(Plan { hosts, trust, issuer })
-}
-
-fn server_key(name: &HostName, host: &Host) -> Result<ServerKey, (&'static str, String)> {
-    let key = pki::server_key(&host.tls.certificate, &host.tls.key).map_err(|error| {
-        let member = match error.part {
-            ServerKeyPart::Certificate => "certificate",
-            ServerKeyPart::Key => "key",
-        };
-        (member, error.message)
-    })?;
-    if key.covers(name.as_str()) {
-        Ok(key)
-    } else {
-        Err(("certificate", format!("the certificate is not for `{name}` but for {}", key.names.join(", "))))
-    }
+    problems.into_result(Plan { hosts, tickets, trust, issuer })
 }
 
 /// Where a trust is loaded from.
@@ -113,18 +89,19 @@ fn trust(config: &Config, now: Timestamp) -> Result<Option<Trust>, Vec<(String, 
 /// Builds the data path's snapshot.
 pub(super) fn policy(
     config: &Config,
-    hosts: Vec<(HostName, Host, ServerKey)>,
+    hosts: Vec<(HostName, Host, Vec<ServerKey>)>,
     trust: Option<&Arc<ArcSwap<Trust>>>,
+    tickets: &TicketKeys,
     clock: &Clock,
     metrics: &Metrics,
 ) -> Result<Arc<Policy>, String> {
+    certificates::count_expiry(&hosts, metrics);
     let hosts = hosts
         .into_iter()
-        .map(|(name, host, key)| {
-            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-            let not_after = key.not_after.as_second() as f64;
-            metrics.server_certificate_expiry.with_label_values(&[name.as_str()]).set(not_after);
-            let tls = edge::server_config(key.certified, verifier(&host, trust, clock))
+        .map(|(name, host, keys)| {
+            let certified = keys.into_iter().map(|key| key.certified).collect();
+            let tickets = tickets.host(&certificates::ticket_policy(&name, &host));
+            let tls = edge::server_config(certified, verifier(&host, trust, clock), tickets)
                 .map_err(|error| format!("the TLS of {name} can't be set up: {error}"))?;
             Ok(HostSettings {
                 name,

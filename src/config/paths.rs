@@ -8,9 +8,12 @@ use super::{AccessLog, Config, DirectoryUrl, OneOrMany, StateUrl};
 pub(super) fn resolve(config: &mut Config, directory: &Path) {
     let resolve = |path: &mut PathBuf| *path = directory.join(&*path);
     for host in config.hosts.values_mut() {
-        resolve(&mut host.tls.certificate);
-        resolve(&mut host.tls.key);
+        for tls in host.tls.as_mut_slice() {
+            resolve(&mut tls.certificate);
+            resolve(&mut tls.key);
+        }
     }
+    config.resumption.files.iter_mut().for_each(resolve);
     if let Some(trust) = &mut config.trust {
         match &mut trust.authorities {
             OneOrMany::One(path) => resolve(path),

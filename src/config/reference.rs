@@ -80,6 +80,9 @@ impl<'s> Walk<'s> {
         if schema["type"] == "array" {
             return self.below(&format!("{path}[]"), &schema["items"]);
         }
+        // One mapping, or a list of them: the keys are the same.
+        let one = choices(schema).into_iter().flatten().map(|choice| resolve(self.0, choice));
+        let schema = one.clone().find(|choice| choice["properties"].is_object()).unwrap_or(schema);
         deeper(self.properties(&format!("{path}."), schema))
     }
 

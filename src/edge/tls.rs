@@ -1,13 +1,13 @@
-//! TLS: the server name picks the host, and the host its certificate, its verifier and its tickets.
+//! TLS: the server name picks the host, and the host its certificates, its verifier and its tickets.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{Acceptor, NoServerSessionStorage};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SignatureAlgorithm};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
@@ -113,8 +113,9 @@ fn failure(error: &io::Error, is_overdrawn: bool) -> HandshakeFailure {
 /// fight over. One ticket, not two: browsers ask for one connection and reuse it, and a ticket carries the client's
 /// chain.
 pub fn server_config(
-    key: Arc<CertifiedKey>,
+    keys: Vec<Arc<CertifiedKey>>,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
+    ticketer: Arc<dyn ProducesTickets>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = rustls::ServerConfig::builder_with_provider(provider)
@@ -123,12 +124,33 @@ pub fn server_config(
         Some(verifier) => versions.with_client_cert_verifier(verifier),
         None => versions.with_no_client_auth(),
     };
-    let mut config = verified.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+    let mut config = verified.with_cert_resolver(Arc::new(Certificates::new(keys)));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    config.ticketer = ticketer;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
     // Replayed requests would move money twice (T12).
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
+}
+
+/// The certificates of one host, the preferred first.
+#[derive(Debug)]
+struct Certificates(Vec<Arc<CertifiedKey>>);
+
+impl Certificates {
+    /// RSA is for those who know nothing else: its signatures cost the gate ten times as much.
+    fn new(mut keys: Vec<Arc<CertifiedKey>>) -> Self {
+        keys.sort_by_key(|key| key.key.algorithm() == SignatureAlgorithm::RSA);
+        Self(keys)
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    /// For TLS 1.2 rustls has left out the schemes that the client's cipher suites rule out.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        // With none that fits, rustls finds the words for it.
+        self.0.iter().find(fits).or(self.0.first()).cloned()
+    }
 }

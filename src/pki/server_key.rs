@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rustls::SignatureAlgorithm;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
@@ -24,6 +26,8 @@ pub struct ServerKey {
     pub certified: Arc<CertifiedKey>,
     /// The last second of the certificate's validity.
     pub not_after: Timestamp,
+    /// The kind of its key, as the metrics call it: `ecdsa`, `ed25519` or `rsa`.
+    pub algorithm: &'static str,
     /// The DNS names and IP addresses of its subjectAltName, for people. To compare, use [`ServerKey::covers`].
     pub names: Vec<String>,
 }
@@ -108,7 +112,33 @@ pub fn server_key(certificate_file: &Path, key_file: &Path) -> Result<ServerKey,
             ))
         });
     }
-    Ok(ServerKey { certified: Arc::new(certified), not_after, names })
+    if !proves_itself(&certified) {
+        return Err(of_key(FileError::new(
+            key_file,
+            "a signature made with the key does not verify with the certificate",
+        )));
+    }
+    let algorithm = match certified.key.algorithm() {
+        SignatureAlgorithm::RSA => "rsa",
+        SignatureAlgorithm::ED25519 => "ed25519",
+        _ => "ecdsa",
+    };
+    Ok(ServerKey { certified: Arc::new(certified), not_after, algorithm, names })
+}
+
+/// Whether the key signs what the certificate verifies: the same as clients will see, before the first of them does.
+fn proves_itself(certified: &CertifiedKey) -> bool {
+    let algorithms = default_provider().signature_verification_algorithms;
+    let message = b"Does this key serve?";
+    let Some(leaf) = certified.cert.first().and_then(|leaf| EndEntityCert::try_from(leaf).ok()) else {
+        return false;
+    };
+    let Some(signer) = certified.key.choose_scheme(&algorithms.supported_schemes()) else { return false };
+    let Ok(signature) = signer.sign(message) else { return false };
+    let verifying = algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signer.scheme());
+    verifying
+        .flat_map(|(_, algorithms)| algorithms.iter())
+        .any(|algorithm| leaf.verify_signature(*algorithm, message, &signature).is_ok())
 }
 
 fn describe(chain: &[CertificateDer<'static>]) -> Option<(Timestamp, Vec<String>)> {

@@ -8,6 +8,9 @@ use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use rustls::{NamedGroup, SupportedProtocolVersion};
 
+use sekisho::clock::Clock;
+use sekisho::edge::{TicketKeys, TicketTimes, server_config};
+
 use crate::support::backend::Backend;
 use crate::support::client::{Client, Connection, Response};
 use crate::support::eventually;
@@ -74,7 +77,10 @@ fn no_host_can_read_the_tickets_of_another() {
     let server = ca.server(&[CERT]);
     let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&server.key).unwrap();
     let key = Arc::new(rustls::sign::CertifiedKey::new(server.chain, key));
-    let [one, other] = [(); 2].map(|()| sekisho::edge::server_config(key.clone(), None).unwrap());
+    let keys = TicketKeys::new(Clock::System);
+    keys.adopt(None, TicketTimes { rotate: 3600, lifetime: 3600 }).unwrap();
+    let [one, other] =
+        ["one", "other"].map(|host| server_config(vec![key.clone()], None, keys.host(host)).unwrap());
     let ticket = one.ticketer.encrypt(b"a session").unwrap();
     assert_eq!(one.ticketer.decrypt(&ticket).as_deref(), Some(&b"a session"[..]));
     assert_eq!(other.ticketer.decrypt(&ticket), None);
