@@ -40,7 +40,10 @@ pub(super) fn server_keys(
                         format!("a second certificate with an {} key would never be served", key.algorithm);
                     problems.push(source.problem(&at("certificate"), message));
                 }
-                Ok(key) => {
+                Ok(mut key) => {
+                    if let Some(file) = &tls.ocsp {
+                        staple(&mut key, file, name, now);
+                    }
                     if key.not_after < now {
                         // Not refused: a restart during that incident must not make it worse.
                         tracing::warn!(host = %name, not_after = %key.not_after, "A server certificate has expired");
@@ -53,6 +56,17 @@ pub(super) fn server_keys(
         hosts.push((name.clone(), host.clone(), keys));
     }
     (hosts, problems)
+}
+
+/// Has a file's response stapled if it is good. A certificate without one still serves: its CA may be down for hours.
+fn staple(key: &mut ServerKey, file: &Path, host: &HostName, now: Timestamp) {
+    let response = std::fs::read(file).map_err(|error| format!("it cannot be read: {error}"));
+    match response.and_then(|response| pki::staple(response, &key.certified.cert, now)) {
+        Ok(staple) => key.staple(staple),
+        Err(problem) => {
+            tracing::warn!(%host, file = %file.display(), problem, "An OCSP response is not stapled");
+        }
+    }
 }
 
 /// Where a member of a host's certificate stands, which may be the only one or one of a list.
@@ -81,14 +95,20 @@ fn server_key(name: &HostName, tls: &ServerCertificate) -> Result<ServerKey, (&'
 /// Says until when each certificate is good, and no longer what was said of those that went.
 pub(super) fn count_expiry(hosts: &[(HostName, Host, Vec<ServerKey>)], metrics: &Metrics) {
     metrics.server_certificate_expiry.reset();
-    for (name, _, keys) in hosts {
-        for key in keys {
+    metrics.ocsp_expiry.reset();
+    for (name, host, keys) in hosts {
+        for (key, tls) in keys.iter().zip(host.tls.as_slice()) {
             #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
             let not_after = key.not_after.as_second() as f64;
             metrics
                 .server_certificate_expiry
                 .with_label_values(&[name.as_str(), key.algorithm])
                 .set(not_after);
+            if tls.ocsp.is_some() {
+                #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+                let until = key.stapled.as_ref().map_or(0.0, |(_, until)| until.as_second() as f64);
+                metrics.ocsp_expiry.with_label_values(&[name.as_str(), key.algorithm]).set(until);
+            }
         }
     }
 }

@@ -99,9 +99,8 @@ pub(super) fn policy(
     let hosts = hosts
         .into_iter()
         .map(|(name, host, keys)| {
-            let certified = keys.into_iter().map(|key| key.certified).collect();
             let tickets = tickets.host(&certificates::ticket_policy(&name, &host));
-            let tls = edge::server_config(certified, verifier(&host, trust, clock), tickets)
+            let tls = edge::server_config(keys, verifier(&host, trust, clock), tickets, clock.clone())
                 .map_err(|error| format!("the TLS of {name} can't be set up: {error}"))?;
             Ok(HostSettings {
                 name,

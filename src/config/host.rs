@@ -15,6 +15,7 @@ use super::OneOrMany;
 #[serde(deny_unknown_fields)]
 pub struct Host {
     /// The server certificate of this name, or a list of them: one for each kind of key.
+    #[schemars(with = "OneOrMany<ServerCertificate>")]
     pub tls: ServerCertificates,
     /// Whether a client certificate is asked for.
     pub client_certificate: ClientCertificate,
@@ -24,9 +25,8 @@ pub struct Host {
 }
 
 /// One certificate, or a list of them.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-#[serde(transparent)]
-pub struct ServerCertificates(#[schemars(with = "OneOrMany<ServerCertificate>")] Vec<ServerCertificate>);
+#[derive(Debug, Clone, Serialize)]
+pub struct ServerCertificates(Vec<ServerCertificate>);
 
 impl ServerCertificates {
     /// The certificates, however they were written.
@@ -42,7 +42,7 @@ impl ServerCertificates {
 /// Written out, because serde's `untagged` forgets what was wrong with a value and where.
 impl<'de> Deserialize<'de> for ServerCertificates {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const FIELDS: &[&str] = &["certificate", "key"];
+        const FIELDS: &[&str] = &["certificate", "key", "ocsp"];
         deserializer.deserialize_struct("ServerCertificate[]", FIELDS, OneOrManyVisitor)
     }
 }
@@ -74,6 +74,10 @@ pub struct ServerCertificate {
     pub certificate: PathBuf,
     /// PEM file: the private key (PKCS#8, PKCS#1 or SEC1).
     pub key: PathBuf,
+    /// DER file: an OCSP response about the certificate, stapled while it is good. Needs the issuer's certificate in the
+    /// chain. Whoever renews the file has the gateway reload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ocsp: Option<PathBuf>,
 }
 
 /// Whether a host asks for a client certificate. It can't be asked for by path (RFC 9113, section 9.2.3).

@@ -11,6 +11,7 @@ pub(super) fn resolve(config: &mut Config, directory: &Path) {
         for tls in host.tls.as_mut_slice() {
             resolve(&mut tls.certificate);
             resolve(&mut tls.key);
+            tls.ocsp.iter_mut().for_each(resolve);
         }
     }
     config.resumption.files.iter_mut().for_each(resolve);

@@ -15,8 +15,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::policy::{Host, Policy};
 use super::socket::Socket;
+use crate::clock::Clock;
 use crate::domain::Reason;
-use crate::pki::ClientCertificates;
+use crate::pki::{ClientCertificates, ServerKey};
 
 /// A handshake that didn't come to its end.
 #[derive(Debug)]
@@ -113,9 +114,10 @@ fn failure(error: &io::Error, is_overdrawn: bool) -> HandshakeFailure {
 /// fight over. One ticket, not two: browsers ask for one connection and reuse it, and a ticket carries the client's
 /// chain.
 pub fn server_config(
-    keys: Vec<Arc<CertifiedKey>>,
+    keys: Vec<ServerKey>,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
     ticketer: Arc<dyn ProducesTickets>,
+    clock: Clock,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = rustls::ServerConfig::builder_with_provider(provider)
@@ -124,7 +126,7 @@ pub fn server_config(
         Some(verifier) => versions.with_client_cert_verifier(verifier),
         None => versions.with_no_client_auth(),
     };
-    let mut config = verified.with_cert_resolver(Arc::new(Certificates::new(keys)));
+    let mut config = verified.with_cert_resolver(Arc::new(Certificates::new(keys, clock)));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = ticketer;
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -136,21 +138,28 @@ pub fn server_config(
 
 /// The certificates of one host, the preferred first.
 #[derive(Debug)]
-struct Certificates(Vec<Arc<CertifiedKey>>);
+struct Certificates {
+    keys: Vec<ServerKey>,
+    clock: Clock,
+}
 
 impl Certificates {
     /// RSA is for those who know nothing else: its signatures cost the gate ten times as much.
-    fn new(mut keys: Vec<Arc<CertifiedKey>>) -> Self {
-        keys.sort_by_key(|key| key.key.algorithm() == SignatureAlgorithm::RSA);
-        Self(keys)
+    fn new(mut keys: Vec<ServerKey>, clock: Clock) -> Self {
+        keys.sort_by_key(|key| key.certified.key.algorithm() == SignatureAlgorithm::RSA);
+        Self { keys, clock }
     }
 }
 
 impl ResolvesServerCert for Certificates {
     /// For TLS 1.2 rustls has left out the schemes that the client's cipher suites rule out.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        let fits = |key: &&ServerKey| key.certified.key.choose_scheme(hello.signature_schemes()).is_some();
         // With none that fits, rustls finds the words for it.
-        self.0.iter().find(fits).or(self.0.first()).cloned()
+        let key = self.keys.iter().find(fits).or(self.keys.first())?;
+        match &key.stapled {
+            Some((stapled, until)) if self.clock.now() < *until => Some(stapled.clone()),
+            _ => Some(key.certified.clone()),
+        }
     }
 }

@@ -16,6 +16,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
 use super::certificate::parse;
+use super::ocsp::Staple;
 use super::pem::{self, FileError};
 use super::validity::Validity;
 
@@ -24,6 +25,8 @@ use super::validity::Validity;
 pub struct ServerKey {
     /// What rustls needs to answer a handshake.
     pub certified: Arc<CertifiedKey>,
+    /// The same with an OCSP response, and until when that is good.
+    pub stapled: Option<(Arc<CertifiedKey>, Timestamp)>,
     /// The last second of the certificate's validity.
     pub not_after: Timestamp,
     /// The kind of its key, as the metrics call it: `ecdsa`, `ed25519` or `rsa`.
@@ -33,6 +36,13 @@ pub struct ServerKey {
 }
 
 impl ServerKey {
+    /// Has this response stapled, as long as it is good.
+    pub fn staple(&mut self, staple: Staple) {
+        let mut certified = CertifiedKey::clone(&self.certified);
+        certified.ocsp = Some(staple.der);
+        self.stapled = Some((Arc::new(certified), staple.until));
+    }
+
     /// Whether a browser would take the certificate for this host: wildcards count, the common name doesn't.
     pub fn covers(&self, host: &str) -> bool {
         let Ok(host) = ServerName::try_from(host) else { return false };
@@ -123,7 +133,7 @@ pub fn server_key(certificate_file: &Path, key_file: &Path) -> Result<ServerKey,
         SignatureAlgorithm::ED25519 => "ed25519",
         _ => "ecdsa",
     };
-    Ok(ServerKey { certified: Arc::new(certified), not_after, algorithm, names })
+    Ok(ServerKey { certified: Arc::new(certified), stapled: None, not_after, algorithm, names })
 }
 
 /// Whether the key signs what the certificate verifies: the same as clients will see, before the first of them does.
