@@ -236,6 +236,7 @@ mod tests {
         let mut text = keys.replace_all(text, "$1$2").into_owned();
         for (choice, other) in [
             ("verifier: directory", "verifier: http"),
+            ("keys: process", "keys: files"),
             ("url: sqlite:data/sekisho.db", "url: postgres://sekisho@db.internal/sekisho"),
             ("url: embedded:data/state.db", "url: rediss://sekisho@redis.internal"),
             ("  key: secrets/bank-ca.key", "  #"),

@@ -44,7 +44,7 @@ mod tests {
             ("resumption: { keys: files, files: [] }", "14:21 no file: `files` must name at least one"),
             (
                 "resumption: { files: [a] }",
-                "14:22 the gate makes its own secrets: write `keys: files`, or leave this out",
+                "14:15 the gate makes its own secrets: write `keys: files`, or leave this out",
             ),
         ] {
             assert_eq!(mistakes(&with(line)).concat(), expected, "{line}");
