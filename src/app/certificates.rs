@@ -23,11 +23,11 @@ const MOST: u64 = 4096;
 /// Reading or writing by anybody else, and writing by the group.
 const FORBIDDEN: u32 = 0o027;
 
+/// A host with its certificates, in the order of the configuration.
+pub(super) type HostKeys = (HostName, Host, Vec<ServerKey>);
+
 /// The certificates of every host, and what is wrong with the others.
-pub(super) fn server_keys(
-    document: &Document,
-    now: Timestamp,
-) -> (Vec<(HostName, Host, Vec<ServerKey>)>, Vec<Problem>) {
+pub(super) fn server_keys(document: &Document, now: Timestamp) -> (Vec<HostKeys>, Vec<Problem>) {
     let Document { config, source } = document;
     let (mut hosts, mut problems) = (Vec::new(), Vec::new());
     for (name, host) in &config.hosts {
@@ -93,7 +93,7 @@ fn server_key(name: &HostName, tls: &ServerCertificate) -> Result<ServerKey, (&'
 }
 
 /// Says until when each certificate is good, and no longer what was said of those that went.
-pub(super) fn count_expiry(hosts: &[(HostName, Host, Vec<ServerKey>)], metrics: &Metrics) {
+pub(super) fn count_expiry(hosts: &[HostKeys], metrics: &Metrics) {
     metrics.server_certificate_expiry.reset();
     metrics.ocsp_expiry.reset();
     for (name, host, keys) in hosts {

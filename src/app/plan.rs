@@ -7,19 +7,20 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
+use super::certificates::HostKeys;
 use super::{back, certificates, issuer, notices, stores};
 use crate::clock::Clock;
 use crate::config::{
-    self, CertificateSignIn, ClientCertificate, Config, Document, Host, HostName, Problems, Rejection,
+    self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection,
 };
 use crate::edge::{self, HostSettings, Policy, PolicySettings, SignInPolicy, TicketKeys, TicketSecret};
 use crate::ops::Metrics;
-use crate::pki::{ClientCertificates, Issuer, ServerKey, Trust, TrustPart, TrustSource};
+use crate::pki::{ClientCertificates, Issuer, Trust, TrustPart, TrustSource};
 use crate::portal::{Portal, PortalSettings};
 
 /// What the configuration means, with every file read.
 pub struct Plan {
-    pub(super) hosts: Vec<(HostName, Host, Vec<ServerKey>)>,
+    pub(super) hosts: Vec<HostKeys>,
     /// `None` if the process makes its own.
     pub(super) tickets: Option<Vec<TicketSecret>>,
     /// `None` if no host asks for a certificate.
@@ -89,7 +90,7 @@ fn trust(config: &Config, now: Timestamp) -> Result<Option<Trust>, Vec<(String, 
 /// Builds the data path's snapshot.
 pub(super) fn policy(
     config: &Config,
-    hosts: Vec<(HostName, Host, Vec<ServerKey>)>,
+    hosts: Vec<HostKeys>,
     trust: Option<&Arc<ArcSwap<Trust>>>,
     tickets: &TicketKeys,
     clock: &Clock,
