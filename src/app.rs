@@ -3,6 +3,7 @@
 mod audit;
 mod back;
 mod backstage;
+mod certificates;
 mod issuer;
 mod listeners;
 mod notices;
@@ -130,7 +131,9 @@ impl Gateway {
             None => (None, None),
         };
         let around = (&clock, &metrics, runtime.handle());
-        let prepared = Prepared::new(config, plan, pins, &kept, None, around).map_err(StartError::System)?;
+        let mut prepared =
+            Prepared::new(config, plan, pins, &kept, None, around).map_err(StartError::System)?;
+        prepared.adopt_tickets(config, &kept).map_err(StartError::System)?;
         if let Some(keeper) = &prepared.keeper {
             // Bounded by `trust.crl.timeout`. That nobody answers is no reason not to start.
             runtime.block_on(keeper.first());

@@ -29,6 +29,7 @@ mod mail;
 mod ops;
 mod portal;
 mod reload;
+mod resumption;
 mod route;
 mod sign_in;
 mod timeouts;
@@ -61,6 +62,7 @@ pub use portal::{Portal, Title};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use reload::{Reload, needs_restart};
+pub use resumption::{Resumption, TicketSource};
 pub use route::{Require, Route, RouteRole};
 pub use schema::{schema, schema_text};
 pub use sign_in::{
@@ -89,6 +91,9 @@ pub struct Config {
     /// The host names that are served, by TLS server name.
     #[serde(default)]
     pub hosts: BTreeMap<HostName, Host>,
+    /// How TLS sessions are taken up again, here and at other gateways.
+    #[serde(default)]
+    pub resumption: Resumption,
     /// Whose client certificates are believed, and how their subject is read. Needed as soon as a host asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,

@@ -6,6 +6,7 @@
 
 mod pem;
 mod server_key;
+mod ocsp;
 
 mod der;
 mod signature;
@@ -45,6 +46,7 @@ pub use issuer::{
     is_signed_by,
 };
 pub use judge::Judge;
+pub use ocsp::{Staple, staple};
 pub use path::Judgement;
 pub use pem::{FileError, certificate_pem, certificates, private_key, revocation_list, revocation_list_in};
 pub use server_key::{ServerKey, ServerKeyError, ServerKeyPart, server_key};

@@ -11,6 +11,7 @@ use super::stores::{OpenError, Stores};
 use crate::clock::Clock;
 use crate::config::{CertificateSignIn, Config, Document, PinVerifier, Pkcs12, Require};
 use crate::domain::PinRules;
+use crate::edge::TicketKeys;
 use crate::flows::{
     Acquisition, AcquisitionSettings, Administration, AdministrationSettings, Pins, SignIn, SignInSettings,
 };
@@ -25,6 +26,8 @@ pub(super) struct Kept {
     pub(super) registry: Option<Arc<Registry>>,
     pub(super) directory: Option<Directory>,
     pub(super) audit: Option<Arc<AuditLog>>,
+    /// Whoever has connected before resumes, whatever became of the configuration.
+    pub(super) tickets: TicketKeys,
     /// The issuer's newest list (DER).
     pub(super) revocation_list: Arc<ArcSwapOption<Vec<u8>>>,
     state: Option<State>,
@@ -55,6 +58,7 @@ impl Kept {
             registry: None,
             directory: None,
             audit: None,
+            tickets: TicketKeys::new(clock.clone()),
             revocation_list: Arc::default(),
             state: None,
         };

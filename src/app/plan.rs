@@ -7,19 +7,22 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
-use super::{back, issuer, notices, stores, trust};
+use super::certificates::HostKeys;
+use super::{back, certificates, issuer, notices, stores, trust};
 use crate::clock::Clock;
 use crate::config::{
-    self, CertificateSignIn, ClientCertificate, Config, Document, Host, HostName, Problems, Rejection,
+    self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection,
 };
-use crate::edge::{self, HostSettings, Policy, PolicySettings, SignInPolicy};
+use crate::edge::{self, HostSettings, Policy, PolicySettings, SignInPolicy, TicketKeys, TicketSecret};
 use crate::ops::Metrics;
-use crate::pki::{self, ClientCertificates, Issuer, ServerKey, ServerKeyPart, Trust};
+use crate::pki::{ClientCertificates, Issuer, Trust};
 use crate::portal::{Portal, PortalSettings};
 
 /// What the configuration means, with every file read. `T` is what its trust becomes.
 pub struct Plan<T = Trust> {
-    pub(super) hosts: Vec<(HostName, Host, ServerKey)>,
+    pub(super) hosts: Vec<HostKeys>,
+    /// `None` if the process makes its own.
+    pub(super) tickets: Option<Vec<TicketSecret>>,
     /// `None` if no host asks for a certificate.
     pub(super) trust: Option<T>,
     /// `None` if no certificates are issued.
@@ -39,21 +42,10 @@ pub(super) fn plan_by<T>(
 ) -> Result<Plan<T>, Problems> {
     let Document { config, source } = document;
     let mut problems = source.problems();
-    let mut hosts = Vec::new();
-    for (name, host) in &config.hosts {
-        match server_key(name, host) {
-            Ok(key) => {
-                if key.not_after < now {
-                    // Not refused: a restart during that incident must not make it worse.
-                    tracing::warn!(host = %name, not_after = %key.not_after, "A server certificate has expired");
-                }
-                hosts.push((name.clone(), host.clone(), key));
-            }
-            Err((member, message)) => {
-                problems.push(source.problem(&format!("/hosts/{name}/tls/{member}"), message));
-            }
-        }
-    }
+    let (hosts, found) = certificates::server_keys(document, now);
+    found.into_iter().for_each(|problem| problems.push(problem));
+    let (tickets, found) = certificates::ticket_secrets(document);
+    found.into_iter().for_each(|problem| problems.push(problem));
     let trust = config.trust.as_ref().map(believe).transpose().unwrap_or_else(|errors| {
         problems.extend(errors.into_iter().map(|(pointer, message)| source.problem(&pointer, message)));
         None
@@ -75,39 +67,24 @@ pub(super) fn plan_by<T>(
         found.iter().for_each(|problem| problems.push(problem.clone()));
         None
     });
-    problems.into_result(Plan { hosts, trust, issuer })
-}
-
-fn server_key(name: &HostName, host: &Host) -> Result<ServerKey, (&'static str, String)> {
-    let key = pki::server_key(&host.tls.certificate, &host.tls.key).map_err(|error| {
-        let member = match error.part {
-            ServerKeyPart::Certificate => "certificate",
-            ServerKeyPart::Key => "key",
-        };
-        (member, error.message)
-    })?;
-    if key.covers(name.as_str()) {
-        Ok(key)
-    } else {
-        Err(("certificate", format!("the certificate is not for `{name}` but for {}", key.names.join(", "))))
-    }
+    problems.into_result(Plan { hosts, tickets, trust, issuer })
 }
 
 /// Builds the data path's snapshot.
 pub(super) fn policy(
     config: &Config,
-    hosts: Vec<(HostName, Host, ServerKey)>,
+    hosts: Vec<HostKeys>,
     trust: Option<&Arc<ArcSwap<Trust>>>,
+    tickets: &TicketKeys,
     clock: &Clock,
     metrics: &Metrics,
 ) -> Result<Arc<Policy>, String> {
+    certificates::count_expiry(&hosts, metrics);
     let hosts = hosts
         .into_iter()
-        .map(|(name, host, key)| {
-            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-            let not_after = key.not_after.as_second() as f64;
-            metrics.server_certificate_expiry.with_label_values(&[name.as_str()]).set(not_after);
-            let tls = edge::server_config(key.certified, verifier(&host, trust, clock))
+        .map(|(name, host, keys)| {
+            let tickets = tickets.host(&certificates::ticket_policy(&name, &host));
+            let tls = edge::server_config(keys, verifier(&host, trust, clock), tickets, clock.clone())
                 .map_err(|error| format!("the TLS of {name} can't be set up: {error}"))?;
             Ok(HostSettings {
                 name,

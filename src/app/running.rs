@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use super::back::{self, Basis, Kept};
 use super::plan::{self, Plan};
 use super::trust::{self, PreparedTrust, TrustKeeper};
-use super::{issuer, notices, revocation_lists, stores};
+use super::{certificates, issuer, notices, revocation_lists, stores};
 use crate::clock::Clock;
 use crate::config::{self, Config, Document, Problems};
 use crate::domain::PinRules;
-use crate::edge::{Orders, Worker};
+use crate::edge::{Orders, TicketSecret, Worker};
 use crate::flows::Pins;
 use crate::ops::{Metrics, Readiness, systemd};
 use crate::pki::{Issuer, Trust};
@@ -53,6 +53,8 @@ pub(super) struct Prepared {
     pub(super) keeper: Option<TrustKeeper>,
     /// What the keeper is to put in force.
     next: Option<PreparedTrust>,
+    /// Where the keys of tickets come from; `None` if the process makes its own.
+    tickets: Option<Vec<TicketSecret>>,
     issuer: Option<Arc<Issuer>>,
 }
 
@@ -72,7 +74,7 @@ impl Prepared {
         keeper: Option<&TrustKeeper>,
         around: (&Clock, &Metrics, &Handle),
     ) -> Result<Self, String> {
-        let Plan { hosts, trust: next, issuer } = plan;
+        let Plan { hosts, tickets, trust: next, issuer } = plan;
         let (clock, metrics, runtime) = around;
         let (keeper, next) = match (next, &config.trust) {
             (Some(Next::First(first)), Some(settings)) => {
@@ -82,7 +84,7 @@ impl Prepared {
             _ => (None, None),
         };
         let trust = keeper.as_ref().map(TrustKeeper::trust);
-        let policy = plan::policy(config, hosts, trust, clock, metrics)?;
+        let policy = plan::policy(config, hosts, trust, &kept.tickets, clock, metrics)?;
         let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
         let house = kept.house(&basis, pins, rules, runtime.clone())?;
         let (trust, registry) = (trust.cloned(), kept.registry.clone());
@@ -91,7 +93,13 @@ impl Prepared {
             keeper,
             next,
             issuer,
+            tickets,
         })
+    }
+
+    /// Has tickets sealed and opened as this configuration says, from now on.
+    pub(super) fn adopt_tickets(&mut self, config: &Config, kept: &Kept) -> Result<(), String> {
+        kept.tickets.adopt(self.tickets.take(), certificates::ticket_times(config))
     }
 }
 
@@ -186,7 +194,8 @@ impl Running {
             let _ = self.write_down("reload_refused");
         })?;
         self.write_down("reloaded")?;
-        let (config, prepared) = prepared;
+        let (config, mut prepared) = prepared;
+        prepared.adopt_tickets(&config, &self.kept)?;
         let next = InForce::new(&config, &prepared);
         if let Some(registry) = &self.kept.registry {
             back::rule(registry, &config);

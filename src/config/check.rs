@@ -6,6 +6,7 @@
 mod headers;
 mod issuing;
 mod restrictions;
+mod resumption;
 mod routes;
 mod sign_in;
 mod stores;
@@ -21,6 +22,7 @@ pub(super) fn check(config: &Config, source: &Source, survivors: &Survivors) -> 
     let mut report = Report { config, source, survivors, found: Vec::new() };
     report.listeners();
     report.hosts();
+    report.resumption();
     report.trust();
     report.sign_in();
     report.stores();
@@ -99,8 +101,15 @@ impl Report<'_> {
             self.problem("/hosts", "no host: the gate needs at least one");
         }
         for (name, host) in &self.config.hosts {
-            self.path(&format!("/hosts/{name}/tls/certificate"), &host.tls.certificate);
-            self.path(&format!("/hosts/{name}/tls/key"), &host.tls.key);
+            let list = format!("/hosts/{name}/tls");
+            if self.is_given_empty(&list) {
+                self.problem(&list, "no certificate: a host needs at least one");
+            }
+            for (index, tls) in host.tls.as_slice().iter().enumerate() {
+                let pointer = self.element(&list, index);
+                self.path(&format!("{pointer}/certificate"), &tls.certificate);
+                self.path(&format!("{pointer}/key"), &tls.key);
+            }
         }
     }
 

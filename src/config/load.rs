@@ -117,7 +117,10 @@ mod tests {
         let config = load(&file).unwrap().config;
         let at = |name: &str| directory.path().join(name);
         let host = config.hosts.values().next().unwrap();
-        assert_eq!((&host.tls.certificate, &host.tls.key), (&at("www.pem"), &at("www.key")));
+        assert_eq!(
+            (&host.tls.as_slice()[0].certificate, &host.tls.as_slice()[0].key),
+            (&at("www.pem"), &at("www.key"))
+        );
         let trust = config.trust.unwrap();
         assert_eq!(
             trust.authorities,

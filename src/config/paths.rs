@@ -25,8 +25,12 @@ pub fn inputs(config: &Config) -> Vec<PathBuf> {
 fn read(config: &mut Config) -> Vec<&mut PathBuf> {
     let mut all = Vec::new();
     for host in config.hosts.values_mut() {
-        all.extend([&mut host.tls.certificate, &mut host.tls.key]);
+        for tls in host.tls.as_mut_slice() {
+            all.extend([&mut tls.certificate, &mut tls.key]);
+            all.extend(&mut tls.ocsp);
+        }
     }
+    all.extend(&mut config.resumption.files);
     if let Some(trust) = &mut config.trust {
         match &mut trust.authorities {
             OneOrMany::One(authorities) => all.push(authorities.file_mut()),

@@ -80,6 +80,9 @@ impl<'s> Walk<'s> {
         if schema["type"] == "array" {
             return self.below(&format!("{path}[]"), &schema["items"]);
         }
+        // One mapping, or a list of them: the keys are the same.
+        let one = choices(schema).into_iter().flatten().map(|choice| resolve(self.0, choice));
+        let schema = one.clone().find(|choice| choice["properties"].is_object()).unwrap_or(schema);
         deeper(self.properties(&format!("{path}."), schema))
     }
 
@@ -233,6 +236,7 @@ mod tests {
         let mut text = keys.replace_all(text, "$1$2").into_owned();
         for (choice, other) in [
             ("verifier: directory", "verifier: http"),
+            ("keys: process", "keys: files"),
             ("url: sqlite:data/sekisho.db", "url: postgres://sekisho@db.internal/sekisho"),
             ("url: embedded:data/state.db", "url: rediss://sekisho@redis.internal"),
             ("  key: secrets/bank-ca.key", "  #"),

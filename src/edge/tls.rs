@@ -1,13 +1,13 @@
-//! TLS: the server name picks the host, and the host its certificate, its verifier and its tickets.
+//! TLS: the server name picks the host, and the host its certificates, its verifier and its tickets.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{Acceptor, NoServerSessionStorage};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SignatureAlgorithm};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
@@ -15,8 +15,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::policy::{Host, Policy};
 use super::socket::Socket;
+use crate::clock::Clock;
 use crate::domain::Reason;
-use crate::pki::ClientCertificates;
+use crate::pki::{ClientCertificates, ServerKey};
 
 /// A handshake that didn't come to its end.
 #[derive(Debug)]
@@ -120,8 +121,10 @@ fn failure(error: &io::Error, is_overdrawn: bool) -> HandshakeFailure {
 /// fight over. One ticket, not two: browsers ask for one connection and reuse it, and a ticket carries the client's
 /// chain.
 pub fn server_config(
-    key: Arc<CertifiedKey>,
+    keys: Vec<ServerKey>,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
+    ticketer: Arc<dyn ProducesTickets>,
+    clock: Clock,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = rustls::ServerConfig::builder_with_provider(provider)
@@ -130,12 +133,40 @@ pub fn server_config(
         Some(verifier) => versions.with_client_cert_verifier(verifier),
         None => versions.with_no_client_auth(),
     };
-    let mut config = verified.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+    let mut config = verified.with_cert_resolver(Arc::new(Certificates::new(keys, clock)));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    config.ticketer = ticketer;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
     // Replayed requests would move money twice (T12).
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
+}
+
+/// The certificates of one host, the preferred first.
+#[derive(Debug)]
+struct Certificates {
+    keys: Vec<ServerKey>,
+    clock: Clock,
+}
+
+impl Certificates {
+    /// RSA is for those who know nothing else: its signatures cost the gate ten times as much.
+    fn new(mut keys: Vec<ServerKey>, clock: Clock) -> Self {
+        keys.sort_by_key(|key| key.certified.key.algorithm() == SignatureAlgorithm::RSA);
+        Self { keys, clock }
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    /// For TLS 1.2 rustls has left out the schemes that the client's cipher suites rule out.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let fits = |key: &&ServerKey| key.certified.key.choose_scheme(hello.signature_schemes()).is_some();
+        // With none that fits, rustls finds the words for it.
+        let key = self.keys.iter().find(fits).or(self.keys.first())?;
+        match &key.stapled {
+            Some((stapled, until)) if self.clock.now() < *until => Some(stapled.clone()),
+            _ => Some(key.certified.clone()),
+        }
+    }
 }

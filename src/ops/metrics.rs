@@ -97,8 +97,10 @@ metrics! {
     upstream_failures: IntCounterVec = "sekisho_upstream_failures_total" ["upstream", "cause"];
     /// WebSocket tunnels that are open.
     tunnels: IntGauge = "sekisho_tunnels";
-    /// notAfter of a host's server certificate, in seconds since 1970.
-    server_certificate_expiry: GaugeVec = "sekisho_server_certificate_expiry_timestamp_seconds" ["host"];
+    /// notAfter of a host's server certificate, by the kind of its key, in seconds since 1970.
+    server_certificate_expiry: GaugeVec = "sekisho_server_certificate_expiry_timestamp_seconds" ["host", "algorithm"];
+    /// nextUpdate of the OCSP response of a host's server certificate, in seconds since 1970; 0 if it has no good one.
+    ocsp_expiry: GaugeVec = "sekisho_ocsp_response_expiry_timestamp_seconds" ["host", "algorithm"];
     /// Generation of the trust that certificates are judged against.
     trust_generation: IntGauge = "sekisho_trust_generation";
     /// nextUpdate of the last good revocation list of a source, in seconds since 1970.

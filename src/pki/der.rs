@@ -11,6 +11,12 @@ pub(super) const SET: u8 = 0x31;
 pub(super) const INTEGER: u8 = 0x02;
 /// BIT STRING.
 pub(super) const BIT_STRING: u8 = 0x03;
+/// OCTET STRING.
+pub(super) const OCTET_STRING: u8 = 0x04;
+/// ENUMERATED.
+pub(super) const ENUMERATED: u8 = 0x0a;
+/// GeneralizedTime.
+pub(super) const GENERALIZED_TIME: u8 = 0x18;
 /// OBJECT IDENTIFIER.
 pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 

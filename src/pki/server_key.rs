@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rustls::SignatureAlgorithm;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
@@ -14,6 +16,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
 use super::certificate::parse;
+use super::ocsp::Staple;
 use super::pem::{self, FileError};
 use super::validity::Validity;
 
@@ -22,13 +25,24 @@ use super::validity::Validity;
 pub struct ServerKey {
     /// What rustls needs to answer a handshake.
     pub certified: Arc<CertifiedKey>,
+    /// The same with an OCSP response, and until when that is good.
+    pub stapled: Option<(Arc<CertifiedKey>, Timestamp)>,
     /// The last second of the certificate's validity.
     pub not_after: Timestamp,
+    /// The kind of its key, as the metrics call it: `ecdsa`, `ed25519` or `rsa`.
+    pub algorithm: &'static str,
     /// The DNS names and IP addresses of its subjectAltName, for people. To compare, use [`ServerKey::covers`].
     pub names: Vec<String>,
 }
 
 impl ServerKey {
+    /// Has this response stapled, as long as it is good.
+    pub fn staple(&mut self, staple: Staple) {
+        let mut certified = CertifiedKey::clone(&self.certified);
+        certified.ocsp = Some(staple.der);
+        self.stapled = Some((Arc::new(certified), staple.until));
+    }
+
     /// Whether a browser would take the certificate for this host: wildcards count, the common name doesn't.
     pub fn covers(&self, host: &str) -> bool {
         let Ok(host) = ServerName::try_from(host) else { return false };
@@ -108,7 +122,33 @@ pub fn server_key(certificate_file: &Path, key_file: &Path) -> Result<ServerKey,
             ))
         });
     }
-    Ok(ServerKey { certified: Arc::new(certified), not_after, names })
+    if !proves_itself(&certified) {
+        return Err(of_key(FileError::new(
+            key_file,
+            "a signature made with the key does not verify with the certificate",
+        )));
+    }
+    let algorithm = match certified.key.algorithm() {
+        SignatureAlgorithm::RSA => "rsa",
+        SignatureAlgorithm::ED25519 => "ed25519",
+        _ => "ecdsa",
+    };
+    Ok(ServerKey { certified: Arc::new(certified), stapled: None, not_after, algorithm, names })
+}
+
+/// Whether the key signs what the certificate verifies: the same as clients will see, before the first of them does.
+fn proves_itself(certified: &CertifiedKey) -> bool {
+    let algorithms = default_provider().signature_verification_algorithms;
+    let message = b"Does this key serve?";
+    let Some(leaf) = certified.cert.first().and_then(|leaf| EndEntityCert::try_from(leaf).ok()) else {
+        return false;
+    };
+    let Some(signer) = certified.key.choose_scheme(&algorithms.supported_schemes()) else { return false };
+    let Ok(signature) = signer.sign(message) else { return false };
+    let verifying = algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signer.scheme());
+    verifying
+        .flat_map(|(_, algorithms)| algorithms.iter())
+        .any(|algorithm| leaf.verify_signature(*algorithm, message, &signature).is_ok())
 }
 
 fn describe(chain: &[CertificateDer<'static>]) -> Option<(Timestamp, Vec<String>)> {

@@ -51,6 +51,11 @@ impl<'a> Signed<'a> {
         Some(Self { message: message.whole, algorithm: algorithm.content, signature })
     }
 
+    /// What stands with its signature among other things.
+    pub(super) fn of(message: &'a [u8], algorithm: &'a [u8], signature: &'a [u8]) -> Self {
+        Self { message, algorithm, signature }
+    }
+
     /// Whether the signature's algorithm is one of the accepted ones.
     pub(super) fn is_accepted(&self) -> bool {
         ACCEPTED.iter().any(|accepted| accepted.signature_alg_id().as_ref() == self.algorithm)

@@ -25,6 +25,7 @@ mod possession;
 mod certificates;
 mod common_names;
 mod resumption;
+mod server_certificates;
 mod live;
 mod live_tunnels;
 mod revocation;

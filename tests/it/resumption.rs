@@ -8,11 +8,15 @@ use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use rustls::{NamedGroup, SupportedProtocolVersion};
 
+use sekisho::clock::Clock;
+use sekisho::edge::{TicketKeys, TicketTimes, server_config};
+use sekisho::pki::ServerKey;
+
 use crate::support::backend::Backend;
 use crate::support::client::{Client, Connection, Response};
-use crate::support::eventually;
-use crate::support::gate::{CERT, Gate, OPTIONAL, STRICT, WWW};
+use crate::support::gate::{CERT, Gate, OPTIONAL, STRICT, Settings, WWW, lay_out, start_in};
 use crate::support::pki::{COMMON_NAME, Ca};
+use crate::support::{eventually, write_secret};
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
@@ -73,8 +77,13 @@ fn no_host_can_read_the_tickets_of_another() {
     let ca = Ca::new("Mihon Bank CA-G1");
     let server = ca.server(&[CERT]);
     let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&server.key).unwrap();
-    let key = Arc::new(rustls::sign::CertifiedKey::new(server.chain, key));
-    let [one, other] = [(); 2].map(|()| sekisho::edge::server_config(key.clone(), None).unwrap());
+    let certified = Arc::new(rustls::sign::CertifiedKey::new(server.chain, key));
+    let not_after = Clock::System.now();
+    let key = ServerKey { certified, stapled: None, not_after, algorithm: "ecdsa", names: Vec::new() };
+    let keys = TicketKeys::new(Clock::System);
+    keys.adopt(None, TicketTimes { rotate: 3600, lifetime: 3600 }).unwrap();
+    let [one, other] = ["one", "other"]
+        .map(|host| server_config(vec![key.clone()], None, keys.host(host), Clock::System).unwrap());
     let ticket = one.ticketer.encrypt(b"a session").unwrap();
     assert_eq!(one.ticketer.decrypt(&ticket).as_deref(), Some(&b"a session"[..]));
     assert_eq!(other.ticketer.decrypt(&ticket), None);
@@ -144,6 +153,43 @@ fn early_data_is_never_offered() {
     let server = ServerName::try_from(CERT).unwrap();
     let mut session = rustls::ClientConnection::new(Arc::new(client.config.clone()), server).unwrap();
     assert!(session.early_data().is_none());
+}
+
+/// A gate with its ticket secrets in files of these bytes, the first of which seals.
+fn gate_with_secrets(
+    backend: &Backend,
+    ca: &Ca,
+    secrets: &[u8],
+) -> (tempfile::TempDir, sekisho::app::Gateway) {
+    let files = (0..secrets.len()).map(|index| format!("secret{index}")).collect::<Vec<_>>().join(", ");
+    let yaml = match secrets {
+        [] => String::new(),
+        _ => format!("resumption: {{ keys: files, files: [{files}] }}"),
+    };
+    let folder = lay_out(&[backend.address], ca, &Settings { yaml: &yaml, ..Settings::default() });
+    for (index, byte) in secrets.iter().enumerate() {
+        write_secret(&folder.path().join(format!("secret{index}")), &[*byte; 32]);
+    }
+    let gateway = start_in(&folder, Clock::System).unwrap_or_else(|error| panic!("{error}"));
+    (folder, gateway)
+}
+
+#[test]
+fn a_session_is_resumed_at_another_gateway_if_they_share_a_secret() {
+    for (version, host) in VERSIONS.into_iter().flat_map(|version| [CERT, WWW].map(|host| (version, host))) {
+        for (there, kind) in [(&[1][..], Resumed), (&[2, 1], Resumed), (&[3, 2], Full), (&[], Full)] {
+            let (backend, ca) = (Backend::start(), Ca::new("Mihon Bank CA-G1"));
+            let (_folder, one) = gate_with_secrets(&backend, &ca, &[1]);
+            let (_other_folder, other) = gate_with_secrets(&backend, &ca, there);
+            let mut client =
+                Client::new(one.addresses()[0], &ca).with_versions(&[version], Some(&ca.client(COMMON_NAME)));
+            assert_eq!(get(&client, host).0, Full);
+            client.address = other.addresses()[0];
+            assert_eq!(get(&client, host).0, kind, "{host} {version:?} {there:?}");
+            one.drain();
+            other.drain();
+        }
+    }
 }
 
 /// Remembers one session of each kind, and offers it to every server.

@@ -73,6 +73,8 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
     ) -> Result<V::Value, Mistake> {
         let entries = match self.value() {
             Value::Mapping(entries) => entries,
+            // Those of this name take a mapping or a list of them.
+            Value::List(_) if name.ends_with("[]") => return self.deserialize_any(visitor),
             // serde would take a list, field after field.
             Value::List(_) => return Err(Mistake::invalid_type(Unexpected::Seq, &visitor)),
             _ => return self.deserialize_any(visitor),
@@ -84,7 +86,9 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
             self.session.prune(*child);
         }
         let given = |field: &str| entries.iter().any(|(key, _)| key == field) || meant.contains(&field);
-        for field in self.session.required(name).into_iter().filter(|field| !given(field)) {
+        for field in
+            self.session.required(name.trim_end_matches("[]")).into_iter().filter(|field| !given(field))
+        {
             self.session.note(About::Value(self.id), missing_key(field));
         }
         visitor.visit_map(self.entries(entries))

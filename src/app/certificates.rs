@@ -1,0 +1,175 @@
+//! The hosts' certificates and the secrets of their tickets: read from the files that the configuration names, and
+//! checked before anything serves with them.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::config::{
+    ClientCertificate, Config, Document, Host, HostName, Problem, Rejection, ServerCertificate, TicketSource,
+};
+use crate::edge::{TicketSecret, TicketTimes};
+use crate::ops::Metrics;
+use crate::pki::{self, ServerKey, ServerKeyPart};
+
+/// As random as the keys that are derived from it.
+const LEAST: usize = 32;
+/// Nobody has more; a device would never end.
+const MOST: u64 = 4096;
+/// Reading or writing by anybody else, and writing by the group.
+const FORBIDDEN: u32 = 0o027;
+
+/// A host with its certificates, in the order of the configuration.
+pub(super) type HostKeys = (HostName, Host, Vec<ServerKey>);
+
+/// The certificates of every host, and what is wrong with the others.
+pub(super) fn server_keys(document: &Document, now: Timestamp) -> (Vec<HostKeys>, Vec<Problem>) {
+    let Document { config, source } = document;
+    let (mut hosts, mut problems) = (Vec::new(), Vec::new());
+    for (name, host) in &config.hosts {
+        let mut keys: Vec<ServerKey> = Vec::new();
+        for (index, tls) in host.tls.as_slice().iter().enumerate() {
+            let at = |member| certificate_pointer(document, name, index, member);
+            match server_key(name, tls) {
+                Ok(key) if keys.iter().any(|other| other.algorithm == key.algorithm) => {
+                    let message =
+                        format!("a second certificate with an {} key would never be served", key.algorithm);
+                    problems.push(source.problem(&at("certificate"), message));
+                }
+                Ok(mut key) => {
+                    if let Some(file) = &tls.ocsp {
+                        staple(&mut key, file, name, now);
+                    }
+                    if key.not_after < now {
+                        // Not refused: a restart during that incident must not make it worse.
+                        tracing::warn!(host = %name, not_after = %key.not_after, "A server certificate has expired");
+                    }
+                    keys.push(key);
+                }
+                Err((member, message)) => problems.push(source.problem(&at(member), message)),
+            }
+        }
+        hosts.push((name.clone(), host.clone(), keys));
+    }
+    (hosts, problems)
+}
+
+/// Has a file's response stapled if it is good. A certificate without one still serves: its CA may be down for hours.
+fn staple(key: &mut ServerKey, file: &Path, host: &HostName, now: Timestamp) {
+    let response = std::fs::read(file).map_err(|error| format!("it cannot be read: {error}"));
+    match response.and_then(|response| pki::staple(response, &key.certified.cert, now)) {
+        Ok(staple) => key.staple(staple),
+        Err(problem) => {
+            tracing::warn!(%host, file = %file.display(), problem, "An OCSP response is not stapled");
+        }
+    }
+}
+
+/// Where a member of a host's certificate stands, which may be the only one or one of a list.
+fn certificate_pointer(document: &Document, name: &HostName, index: usize, member: &str) -> String {
+    let only = format!("/hosts/{name}/tls");
+    let one_of_many = format!("{only}/{index}");
+    let pointer = if document.source.contains(&one_of_many) { one_of_many } else { only };
+    format!("{pointer}/{member}")
+}
+
+fn server_key(name: &HostName, tls: &ServerCertificate) -> Result<ServerKey, (&'static str, String)> {
+    let key = pki::server_key(&tls.certificate, &tls.key).map_err(|error| {
+        let member = match error.part {
+            ServerKeyPart::Certificate => "certificate",
+            ServerKeyPart::Key => "key",
+        };
+        (member, error.message)
+    })?;
+    if key.covers(name.as_str()) {
+        Ok(key)
+    } else {
+        Err(("certificate", format!("the certificate is not for `{name}` but for {}", key.names.join(", "))))
+    }
+}
+
+/// Says until when each certificate is good, and no longer what was said of those that went.
+pub(super) fn count_expiry(hosts: &[HostKeys], metrics: &Metrics) {
+    metrics.server_certificate_expiry.reset();
+    metrics.ocsp_expiry.reset();
+    for (name, host, keys) in hosts {
+        for (key, tls) in keys.iter().zip(host.tls.as_slice()) {
+            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+            let not_after = key.not_after.as_second() as f64;
+            metrics
+                .server_certificate_expiry
+                .with_label_values(&[name.as_str(), key.algorithm])
+                .set(not_after);
+            if tls.ocsp.is_some() {
+                #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+                let until = key.stapled.as_ref().map_or(0.0, |(_, until)| until.as_second() as f64);
+                metrics.ocsp_expiry.with_label_values(&[name.as_str(), key.algorithm]).set(until);
+            }
+        }
+    }
+}
+
+/// The secrets of the tickets, if they are given, and what is wrong with their files.
+pub(super) fn ticket_secrets(document: &Document) -> (Option<Vec<TicketSecret>>, Vec<Problem>) {
+    let resumption = &document.config.resumption;
+    if resumption.keys == TicketSource::Process {
+        return (None, Vec::new());
+    }
+    let (mut secrets, mut problems) = (Vec::new(), Vec::new());
+    for (index, file) in resumption.files.iter().enumerate() {
+        match secret(file) {
+            Ok(secret) => secrets.push(TicketSecret::given(secret)),
+            Err(message) => {
+                let message = format!("{}: {message}", file.display());
+                problems.push(document.source.problem(&format!("/resumption/files/{index}"), message));
+            }
+        }
+    }
+    (Some(secrets), problems)
+}
+
+fn secret(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let broken = |error: std::io::Error| format!("it cannot be read: {error}");
+    let open = File::open(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => broken(error),
+    })?;
+    // Of the opened file: the name may lead elsewhere by now.
+    if open.metadata().map_err(broken)?.permissions().mode() & FORBIDDEN != 0 {
+        return Err(format!("others can read or change this secret: chmod 600 {}", file.display()));
+    }
+    // With room from the start: growing would leave copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST as usize));
+    open.take(MOST).read_to_end(&mut bytes).map_err(broken)?;
+    match bytes.len() {
+        length if length < LEAST => Err(format!("it has {length} bytes: {LEAST} are the least")),
+        _ => Ok(bytes),
+    }
+}
+
+/// How long secrets and tickets last.
+pub(super) fn ticket_times(config: &Config) -> TicketTimes {
+    let seconds = |period: crate::config::Period| period.get().as_secs();
+    TicketTimes {
+        rotate: i64::try_from(seconds(config.resumption.rotate)).unwrap_or(i64::MAX),
+        lifetime: u32::try_from(seconds(config.resumption.lifetime)).unwrap_or(u32::MAX),
+    }
+}
+
+/// What tells the tickets of a host from all others: its name, and what it asks of a client.
+pub(super) fn ticket_policy(name: &HostName, host: &Host) -> String {
+    let asks = match host.client_certificate {
+        ClientCertificate::None => "none",
+        ClientCertificate::Optional => "optional",
+        ClientCertificate::Required => "required",
+    };
+    let refuses = match host.rejection {
+        Rejection::Page => "page",
+        Rejection::Handshake => "handshake",
+    };
+    format!("{name} {asks} {refuses}")
+}
