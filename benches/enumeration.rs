@@ -154,7 +154,7 @@ fn enrol(document: &config::Document) {
                             not_after: now + jiff::SignedDuration::from_hours(24 * 300),
                             identity,
                         };
-                        stores.directory.add_credential(&credential, now).await.expect("a credential");
+                        stores.directory.add_credential(&credential, None, now).await.expect("a credential");
                     }
                     "suspended" => {
                         let cause = SuspensionCause::Staff;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::clock::Clock;
 use crate::edge::Worker;
 use crate::ops::Metrics;
@@ -23,7 +25,15 @@ pub(super) async fn follow(
     metrics: Metrics,
     max_age: Duration,
 ) {
-    let mut news = directory.news();
+    // On a task of its own: a tick must not break a connection off that is being made.
+    let (heard, mut news) = (Arc::new(Notify::new()), directory.news());
+    let telling = heard.clone();
+    tokio::spawn(async move {
+        loop {
+            news.next().await;
+            telling.notify_one();
+        }
+    });
     let mut failing = false;
     let mut tick = tokio::time::interval(ASK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -31,7 +41,7 @@ pub(super) async fn follow(
         // Told of a change, it asks at once; asking every now and then is for what it wasn't told.
         tokio::select! {
             _ = tick.tick() => {}
-            () = news.next() => {}
+            () = heard.notified() => {}
         }
         let before = registry.version();
         match directory.refresh(&registry, clock.now()).await {

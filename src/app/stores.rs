@@ -195,20 +195,27 @@ fn secret(
     }
 }
 
-/// The credential in a certificate's file, if the configuration's trust finds it good now.
-pub fn credential(document: &Document, file: &Path, now: Timestamp) -> Result<Credential, String> {
+/// The credential in a certificate's file, with the ID of the key that signed it, if the configuration's trust finds it good now.
+pub fn credential(
+    document: &Document,
+    file: &Path,
+    now: Timestamp,
+) -> Result<(Credential, Option<String>), String> {
     let plan = plan(document, now).map_err(|problems| format!("\n{problems}"))?;
     let trust = plan.trust.ok_or("there is no `trust` that could say whose certificate this is")?;
     let chain: Vec<CertificateDer<'static>> = pki::certificates(file).map_err(|error| error.to_string())?;
     let judgement = trust.judge(&chain, now);
     match (judgement.standing, judgement.leaf) {
-        (Standing::Good(identity), Some(leaf)) => Ok(Credential {
-            identity,
-            fingerprint: leaf.fingerprint_hex(),
-            serial: leaf.serial,
-            not_before: leaf.not_before,
-            not_after: leaf.not_after,
-        }),
+        (Standing::Good(identity), Some(leaf)) => {
+            let credential = Credential {
+                identity,
+                fingerprint: leaf.fingerprint_hex(),
+                serial: leaf.serial,
+                not_before: leaf.not_before,
+                not_after: leaf.not_after,
+            };
+            Ok((credential, judgement.signer))
+        }
         (Standing::Refused(refusal), _) => {
             Err(format!("{}: {} ({})", file.display(), refusal.detail, refusal.reason))
         }

@@ -113,7 +113,8 @@ impl TrustKeeper {
         {
             let mut current = lock(&self.0.sources);
             let in_use = self.0.trust.load();
-            for list in in_use.crls().into_iter().flatten().filter(|list| sources.have(list.origin())) {
+            // Files were read just now: what is in them takes the place of what was, even under the same number.
+            for list in in_use.crls().into_iter().flatten().filter(|list| sources.fetch(list.origin())) {
                 // One that is behind, or of a CA that is believed no more, stays behind.
                 if let Ok(Some(with)) = next.with_list(list, now) {
                     next = with;

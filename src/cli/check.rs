@@ -103,11 +103,11 @@ mod tests {
         fs::write(&config, include_str!("../../config/sekisho.yaml")).unwrap();
         let missing = answer(&args).unwrap_err();
         for (file, place) in [
-            ("certs/www.pem", "21:20"),
-            ("certs/cert.pem", "27:20"),
-            ("certs/bank-ca.pem", "36:16"),
-            ("secrets/pepper", "55:18"),
-            ("pins/common.txt", "70:16"),
+            ("certs/www.pem", "23:20"),
+            ("certs/cert.pem", "31:20"),
+            ("certs/bank-ca.pem", "48:16"),
+            ("secrets/pepper", "76:18"),
+            ("pins/common.txt", "91:16"),
         ] {
             let file = directory.path().join(file);
             let told = format!("error: {}: there is no such file\n   --> {name}:{place}\n", file.display());

@@ -262,6 +262,7 @@ fn register(
         standing: Standing::Refused(refusal),
         leaf: judgement.leaf.clone(),
         validity: judgement.validity,
+        signer: judgement.signer.clone(),
     };
     (Arc::new(refused), None)
 }

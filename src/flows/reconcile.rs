@@ -14,6 +14,8 @@ use crate::stores::CredentialRecord;
 pub struct AuditTrail {
     /// Serial numbers that were signed.
     issued: HashMap<String, Identity>,
+    /// Serial numbers that were signed elsewhere, and that bank staff have registered.
+    added: HashMap<String, Identity>,
     /// Serial numbers that were signed and came to nothing.
     dropped: HashSet<String>,
     /// When somebody was permitted a certificate.
@@ -72,6 +74,9 @@ impl AuditTrail {
             ("credential_issued", Some(identity), Some(serial)) => {
                 self.issued.insert(serial, identity);
             }
+            ("credential_registered", Some(identity), Some(serial)) => {
+                self.added.insert(serial, identity);
+            }
             ("credential_not_registered", _, Some(serial)) => {
                 self.dropped.insert(serial);
             }
@@ -92,7 +97,10 @@ impl AuditTrail {
         for record in credentials {
             let (identity, serial) = (&record.credential.identity, &record.credential.serial);
             registered.insert(serial);
-            if !self.issued.contains_key(serial) {
+            if self.added.get(serial) == Some(identity) {
+                continue;
+            }
+            if self.issued.get(serial) != Some(identity) {
                 find(identity, serial, Discrepancy::NotAudited);
             }
             // Both are written in whole seconds at the least, and by clocks of their own.

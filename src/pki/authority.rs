@@ -99,6 +99,14 @@ impl Authority {
         &self.key
     }
 
+    /// SHA-256 of the whole SubjectPublicKeyInfo, in lower-case hexadecimal.
+    pub(super) fn key_id(&self) -> String {
+        // It was read before.
+        parse(&self.der)
+            .map(|certificate| super::issuer::key_id(certificate.public_key().raw))
+            .unwrap_or_default()
+    }
+
     pub(super) fn signs_crls(&self) -> bool {
         self.signs_crls
     }

@@ -17,7 +17,7 @@ use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use webpki::EndEntityCert;
 use x509_parser::extensions::ParsedExtension;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use self::key::IssuerKey;
 use super::authority::Authority;
@@ -149,6 +149,11 @@ pub struct Issuer {
     key_identifier: KeyIdMethod,
 }
 
+/// SHA-256 of a SubjectPublicKeyInfo, in lower-case hexadecimal: which key it is, for the directory.
+pub(super) fn key_id(public_key: &[u8]) -> String {
+    hex(&Sha256::digest(public_key))
+}
+
 impl Issuer {
     /// Reads the files, opens the HSM, and signs once to see that the key is the certificate's. Says everything that is
     /// wrong.
@@ -166,7 +171,7 @@ impl Issuer {
         })?;
         let issuer = Self {
             signer,
-            id: hex(&Sha256::digest(&own.public_key)),
+            id: key_id(&own.public_key),
             organization: own.organization,
             unit: own.unit,
             crl_url: settings.crl_url,
@@ -239,9 +244,10 @@ impl Issuer {
     ) -> Result<(Signed, Zeroizing<Vec<u8>>), IssueError> {
         let (params, validity) = self.params(identity, now)?;
         let failed = |error: rcgen::Error| IssueError::Key(error.to_string());
-        let key = KeyPair::generate().map_err(failed)?;
+        let mut key = KeyPair::generate().map_err(failed)?;
         let signed = self.sign(&params, &key, validity)?;
         let private = Zeroizing::new(key.serialize_der());
+        key.zeroize();
         let chain: Vec<&[u8]> = signed.chain.iter().map(Vec::as_slice).collect();
         let label = format!("{} {}", identity.contract, identity.user);
         let file = pkcs12::pack(&private, &chain, &label, password, legacy).map_err(IssueError::Key)?;

@@ -30,11 +30,13 @@ pub struct Judgement {
     /// The seconds within which a good standing stays good under the same trust: every certificate of the path is
     /// valid, and every CRL that spoke for it is in force. `None` unless the standing is good.
     pub validity: Option<Validity>,
+    /// Who signed it: SHA-256 of that CA's public key, as [`super::Issuer::id`] has it. `None` unless the standing is good.
+    pub signer: Option<String>,
 }
 
 impl Judgement {
     /// The judgement of a connection without a certificate.
-    pub const ABSENT: Self = Self { standing: Standing::Absent, leaf: None, validity: None };
+    pub const ABSENT: Self = Self { standing: Standing::Absent, leaf: None, validity: None, signer: None };
 
     /// The last second at which a good standing holds.
     pub fn valid_until(&self) -> Option<Timestamp> {
@@ -42,8 +44,18 @@ impl Judgement {
     }
 
     const fn refused(refusal: Refusal, leaf: Option<Leaf>) -> Self {
-        Self { standing: Standing::Refused(refusal), leaf, validity: None }
+        Self { standing: Standing::Refused(refusal), leaf, validity: None, signer: None }
     }
+}
+
+/// A path that was accepted.
+struct Accepted<'a> {
+    /// How long it holds.
+    validity: Validity,
+    /// In which form the subject is.
+    common_name: &'a CommonNameForm,
+    /// Whose signature the leaf bears.
+    signer: String,
 }
 
 impl Trust {
@@ -63,10 +75,11 @@ impl Trust {
             return Judgement::refused(refusal, Some(examined.leaf));
         }
         match self.believe(first, &examined, others, now) {
-            Ok((identity, validity)) => Judgement {
+            Ok((identity, Accepted { validity, signer, .. })) => Judgement {
                 standing: Standing::Good(identity),
                 leaf: Some(examined.leaf),
                 validity: Some(validity),
+                signer: Some(signer),
             },
             Err(refusal) => Judgement::refused(refusal, Some(examined.leaf)),
         }
@@ -78,8 +91,8 @@ impl Trust {
         examined: &Examined<'_>,
         others: &[CertificateDer<'_>],
         now: Timestamp,
-    ) -> Result<(Identity, Validity), Refusal> {
-        let (validity, common_name) = self.path(examined, others, now).map_err(|error| {
+    ) -> Result<(Identity, Accepted<'_>), Refusal> {
+        let accepted = self.path(examined, others, now).map_err(|error| {
             let refusal = of_path_error(&error, &examined.leaf, now);
             // webpki looks at dates and usages before it looks for an issuer.
             if refusal.reason == Reason::WeakKey || self.is_ours(first, others) {
@@ -89,17 +102,17 @@ impl Trust {
             }
         })?;
         examined.usages?;
-        let identity = common_name.identity(examined.certificate.subject())?;
-        Ok((identity, validity))
+        let identity = accepted.common_name.identity(examined.certificate.subject())?;
+        Ok((identity, accepted))
     }
 
-    /// A verified path to an anchor, that we accept as well: for how long, and in which form is the subject?
+    /// A verified path to an anchor, that we accept as well.
     fn path(
         &self,
         examined: &Examined<'_>,
         others: &[CertificateDer<'_>],
         now: Timestamp,
-    ) -> Result<(Validity, &CommonNameForm), webpki::Error> {
+    ) -> Result<Accepted<'_>, webpki::Error> {
         let listed = self.authorities.intermediates().iter();
         let intermediates: Vec<CertificateDer<'_>> =
             others.iter().chain(listed).map(|der| CertificateDer::from(der.as_ref())).collect();
@@ -118,7 +131,7 @@ impl Trust {
             None,
             Some(&accept),
         )?;
-        accepted.get().ok_or(webpki::Error::UnknownIssuer)
+        accepted.take().ok_or(webpki::Error::UnknownIssuer)
     }
 
     /// What webpki leaves out: keyUsage of the intermediates; dates and path length of the anchor (which RFC 5280
@@ -128,7 +141,7 @@ impl Trust {
         path: &VerifiedPath<'_>,
         leaf: Validity,
         now: Timestamp,
-    ) -> Result<(Validity, &CommonNameForm), webpki::Error> {
+    ) -> Result<Accepted<'_>, webpki::Error> {
         let mut issuers = path
             .intermediate_certificates()
             .map(|certificate| Authority::read(certificate.der().into_owned()))
@@ -141,7 +154,8 @@ impl Trust {
         let own = issuers.iter().find_map(|it| self.authorities.common_name(it.name(), it.key()));
         let common_name = own.unwrap_or(&self.common_name);
 
-        let Some(crls) = &self.crls else { return Ok((validity, common_name)) };
+        let signer = issuers[0].key_id();
+        let Some(crls) = &self.crls else { return Ok(Accepted { validity, common_name, signer }) };
         let serials = path.intermediate_certificates().map(|certificate| certificate.serial());
         for (serial, issuer) in std::iter::once(path.end_entity().serial()).chain(serials).zip(&issuers) {
             let crl = crls
@@ -158,7 +172,7 @@ impl Trust {
             }
             validity = validity.and(crl.speaks_for(self.grace));
         }
-        Ok((validity, common_name))
+        Ok(Accepted { validity, common_name, signer })
     }
 
     /// The authority at the end of the path, if it may vouch for somebody over so many intermediates.

@@ -49,6 +49,11 @@ pub(super) fn visit(value: &str) -> Zeroizing<String> {
     Zeroizing::new(format!("{VISIT}={value}; Path=/; Secure; HttpOnly; SameSite=Lax"))
 }
 
+/// The same for as long as an acquisition may take: a file's password is made from it, also after the browser was closed.
+pub(super) fn acquiring_visit(value: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("{}; Max-Age={ACQUISITION_SECONDS}", *visit(value)))
+}
+
 /// Sets the secret of a sign-in by certificate. `Lax`: the browser comes back from another host.
 pub(super) fn flow(secret: &str) -> Zeroizing<String> {
     Zeroizing::new(format!("{FLOW}={secret}; Path=/; Max-Age={FLOW_SECONDS}; Secure; HttpOnly; SameSite=Lax"))

@@ -436,3 +436,22 @@ fn neither_password_nor_code_nor_the_browsers_secret_is_kept_anywhere() {
     }
     assert!(files > 10, "{files} files");
 }
+
+/// A browser keeps only cookies with an age when it is closed: the file's password must not go with the others.
+#[test]
+fn the_password_of_a_file_is_still_there_after_the_browser_was_closed() {
+    let gate = gate(Clock::default());
+    permit(&gate, "ito");
+    let mut browser = Browser::new(&gate);
+    let begun = try_acquisition(&mut browser, ITO.0, ITO.1);
+    let page = browser.open(WWW, "/sekisho/acquisition/file");
+    let file = browser.post(WWW, "/sekisho/acquisition/file", &page, &[]);
+    assert_eq!(file.status, 200);
+    let mut reopened = Browser::new(&gate);
+    let set = [begun.values("set-cookie"), file.values("set-cookie")].concat();
+    for cookie in set.iter().filter(|cookie| cookie.contains("; Max-Age=1800")) {
+        let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+        reopened.set_cookie(WWW, name, value);
+    }
+    unpack(&file.body, &password(&mut reopened, WWW));
+}

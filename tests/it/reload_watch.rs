@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use rustix::process::Signal;
+use sekisho::clock::Clock;
 
 use crate::support::backend::Backend;
 use crate::support::client::Client;
@@ -121,4 +122,21 @@ fn sighup_and_the_command_reload_a_gate_that_watches_nothing() {
     assert_eq!(process.stop(Signal::TERM).code, Some(0));
     let outcome = sekisho(path, &["reload", "--ops", &ops]);
     assert_eq!(outcome.code, Some(69), "{}", outcome.stderr);
+}
+
+/// The issuer writes its list into a file that this gateway believes. It must not take that for a change of its
+/// configuration, which would have it begin anew, which would have it write the list…
+#[test]
+fn a_list_that_the_gate_writes_itself_is_no_change() {
+    let gate = crate::acquisition::gate(Clock::default());
+    let before = gate.file("issuer.crl");
+    gate.follow();
+    eventually("the issuer has published", || {
+        fs::read(gate.folder.path().join("issuer.crl")).unwrap() != before.as_bytes()
+    });
+    for number in 1..=3_u8 {
+        let text = gate.file("sekisho.yaml");
+        gate.write("sekisho.yaml", &format!("{text}# {number}\n"));
+        gate.counts(GOOD, f64::from(number));
+    }
 }

@@ -101,7 +101,7 @@ fn every_refusal_is_the_same_page() {
             not_before: Timestamp::UNIX_EPOCH,
             not_after: gate.clock.now().checked_add(far).unwrap(),
         };
-        others.directory.add_credential(&credential, gate.clock.now()).await.unwrap();
+        others.directory.add_credential(&credential, None, gate.clock.now()).await.unwrap();
     });
     let page = |user: &str, pin: &str| Browser::new(&gate).try_pin(user, pin);
     let wrong = page("ito", "wrong1");

@@ -107,8 +107,12 @@ fn a_session_by_pin_ends_when_its_user_gets_a_credential() {
     let mut thief = Browser::new(&gate);
     thief.sign_in(ITO);
     assert_eq!(thief.open(WWW, "/banking").status, 200);
-    now(stores(gate.folder.path()).directory.add_credential(&credential(&gate, "ito"), gate.clock.now()))
-        .unwrap();
+    now(stores(gate.folder.path()).directory.add_credential(
+        &credential(&gate, "ito"),
+        None,
+        gate.clock.now(),
+    ))
+    .unwrap();
     let mut location = None;
     eventually("the session is over", || {
         location = thief.open(WWW, "/banking").value("location");

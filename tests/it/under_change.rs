@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use rustix::process::{Signal, kill_process};
 use rustls::HandshakeKind;
 
 use crate::support::backend::{Backend, Conversation};
@@ -13,6 +14,7 @@ use crate::support::gate::{CERT, HOSTS, Settings, lay_out};
 use crate::support::http2::Http2;
 use crate::support::pki::{COMMON_NAME, Ca, Credential};
 use crate::support::process::Running;
+use crate::support::service::Service;
 
 /// How often each changes.
 struct Changes {
@@ -30,6 +32,15 @@ struct Seen {
     resumed: AtomicU64,
     http2: AtomicU64,
     tunnel: AtomicU64,
+}
+
+/// Ends what the clients do also where a test fails: it would wait for them for ever.
+struct Over<'a>(&'a Seen);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Seen {
@@ -141,6 +152,7 @@ fn hold(changes: &Changes) -> [u64; 5] {
     };
     let known = client.with(&tanaka);
     thread::scope(|scope| {
+        let over = Over(&seen);
         let clients = [
             scope.spawn(|| keep_alive(&known, &seen)),
             scope.spawn(|| full(|| client.with(&tanaka), &seen)),
@@ -186,7 +198,7 @@ fn hold(changes: &Changes) -> [u64; 5] {
             change("ca.crl", &ca.crl(&revoked.iter().collect::<Vec<_>>()));
             assert_eq!(victim.get(CERT, "/banking/").status, 403);
         }
-        seen.is_over.store(true, Ordering::Relaxed);
+        drop(over);
         for client in clients {
             client.join().unwrap();
         }
@@ -209,6 +221,100 @@ fn no_request_fails_during_a_hundred_reloads_twenty_rotations_and_twenty_lists()
     println!(
         "requests without a failure: {keep_alive} keep-alive, {full} after a full handshake, {resumed} after a \
          resumed one, {http2} over HTTP/2; {tunnel} echoes through one WebSocket"
+    );
+}
+
+/// What newcomers and people with connections see of `count` upgrades. Returns how many requests were answered, and how
+/// many of them only on a second connection, because the first was closed just then.
+fn upgrade(count: usize) -> ([u64; 5], u64) {
+    let backend = Backend::conversing(converse);
+    let mut service = Service::start(&backend);
+    let (seen, again) = (Seen::default(), AtomicU64::new(0));
+    let request = format!("GET /banking/ HTTP/1.1\r\nHost: {CERT}\r\n\r\n");
+    let known = service.tanaka();
+    thread::scope(|scope| {
+        let over = Over(&seen);
+        let clients = [
+            scope.spawn(|| {
+                let mut connection = known.connect(CERT).unwrap();
+                while seen.again(&seen.keep_alive) {
+                    connection.send(request.as_bytes());
+                    if let Some(response) = connection.response() {
+                        assert_eq!(response.status, 200);
+                        if response.value("connection").as_deref() != Some("close") {
+                            continue;
+                        }
+                    } else {
+                        again.fetch_add(1, Ordering::Relaxed);
+                        assert_eq!(known.get(CERT, "/banking/").status, 200);
+                    }
+                    connection = known.connect(CERT).unwrap();
+                }
+            }),
+            scope.spawn(|| full(|| service.tanaka(), &seen)),
+            scope.spawn(|| resumed(&service.tanaka(), &seen)),
+            scope.spawn(|| {
+                let mut connection = Http2::connect(&known, CERT);
+                while seen.again(&seen.http2) {
+                    match connection.try_get("/banking/") {
+                        Ok(status) => assert_eq!(status, 200),
+                        Err(_) => {
+                            again.fetch_add(1, Ordering::Relaxed);
+                            connection = Http2::connect(&known, CERT);
+                            assert_eq!(connection.get(CERT, "/banking/").status, 200);
+                        }
+                    }
+                }
+            }),
+            scope.spawn(|| {
+                // Lives on with the old process until that has drained.
+                let mut connection = open_tunnel(&known);
+                while seen.again(&seen.tunnel) {
+                    connection.send(b"hello");
+                    match connection.read_exactly(5) {
+                        Some(echo) => assert_eq!(echo, b"hello"),
+                        None => connection = open_tunnel(&known),
+                    }
+                }
+            }),
+        ];
+        let works_on = || {
+            let before = seen.all();
+            eventually("everybody works on", || {
+                clients.iter().any(|client| client.is_finished())
+                    || seen.all().iter().zip(before).all(|(now, before)| *now > before)
+            });
+        };
+        works_on();
+        service.running.signal(Signal::USR2);
+        for number in 1..=count {
+            let successor = service.successor(number);
+            works_on();
+            if number < count {
+                kill_process(successor, Signal::USR2).unwrap();
+            }
+        }
+        drop(over);
+        for client in clients {
+            client.join().unwrap();
+        }
+    });
+    service.running.exit_code();
+    (seen.all(), again.load(Ordering::Relaxed))
+}
+
+#[test]
+fn no_request_fails_during_an_upgrade() {
+    upgrade(2);
+}
+
+#[test]
+#[ignore = "long: cargo test --release --test it -- --ignored --nocapture ten_upgrades"]
+fn no_request_fails_during_ten_upgrades() {
+    let ([keep_alive, full, resumed, http2, tunnel], again) = upgrade(10);
+    println!(
+        "requests without a failure: {keep_alive} keep-alive, {full} after a full handshake, {resumed} after a \
+         resumed one, {http2} over HTTP/2, {tunnel} echoes through WebSockets; {again} of them on a second connection"
     );
 }
 

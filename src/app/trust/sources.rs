@@ -127,6 +127,13 @@ impl Sources {
         Ok(Self { refresh: crl.refresh.get(), list: crl.sources.iter().map(source).collect() })
     }
 
+    /// Whether lists of this origin are fetched.
+    pub(super) fn fetch(&self, origin: &Arc<str>) -> bool {
+        let is_fetched =
+            |source: &Arc<Source>| source.origin == *origin && matches!(source.from, From::Url(_));
+        self.list.iter().any(is_fetched)
+    }
+
     pub(super) fn have(&self, origin: &Arc<str>) -> bool {
         self.list.iter().any(|source| source.origin == *origin)
     }

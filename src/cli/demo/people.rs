@@ -128,10 +128,10 @@ pub(super) fn enrol(dir: &Path, document: &Document, clock: &Clock) -> Result<()
         }
         for person in &PEOPLE {
             if let Some((name, Fate::Good)) = person.certificate {
-                let credential =
+                let (credential, signer) =
                     app::credential(document, &dir.join(format!("clients/{name}.pem")), clock.now())
                         .map_err(|problem| Failure::new(DATA, problem))?;
-                settle(stores.directory.add_credential(&credential, clock.now()).await)?;
+                settle(stores.directory.add_credential(&credential, signer.as_deref(), clock.now()).await)?;
             }
             if person.permitted {
                 permit(document, &stores, person.user, clock).await?;

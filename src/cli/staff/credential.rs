@@ -84,15 +84,15 @@ struct Registered {
 async fn add(desk: &Desk, files: &[PathBuf]) -> Result<Answer, Failure> {
     // All are looked at before the first is registered.
     let credentials = files.iter().map(|file| read(desk, file)).collect::<Result<Vec<_>, _>>()?;
-    for credential in &credentials {
+    for (credential, _) in &credentials {
         let identity = &credential.identity;
         let user = desk.stores.directory.user(identity, desk.now()).await.map_err(|error| failed(&error))?;
         user.ok_or_else(|| no_user(identity))?;
     }
     let mut registered = Vec::new();
-    for credential in credentials {
+    for (credential, signer) in credentials {
         let identity = &credential.identity;
-        let work = desk.stores.directory.add_credential(&credential, desk.now());
+        let work = desk.stores.directory.add_credential(&credential, signer.as_deref(), desk.now());
         let serial = Some(credential.serial.as_str());
         let new = match desk.change("credential_registered", Some(identity), serial, work).await? {
             Ok(()) => true,
@@ -116,7 +116,7 @@ async fn add(desk: &Desk, files: &[PathBuf]) -> Result<Answer, Failure> {
     Answer::new(table(["CONTRACT", "USER", "SERIAL", "VALID UNTIL", ""], &rows, ""), &registered)
 }
 
-fn read(desk: &Desk, file: &Path) -> Result<Credential, Failure> {
+fn read(desk: &Desk, file: &Path) -> Result<(Credential, Option<String>), Failure> {
     if !file.exists() {
         return Err(Failure::new(NO_INPUT, format!("{}: there is no such file", file.display())));
     }

@@ -98,7 +98,7 @@ impl Acquisition {
             let browser = Browser::of(live, browser);
             let can_again = browser.is_some() && live.used_at.is_none();
             let of = live.credential.fingerprint.clone();
-            let again = Right::Instead { of, not_before: earlier(now, STEP) };
+            let again = Right::Instead { of, not_before: earlier(now, TIME) };
             let details = self.details(&identity, live);
             (Stage::Held { details, as_file: browser.is_some() }, can_again.then_some(again), browser)
         } else if permit.is_none_or(|permit| permit.lapses_at < now) {

@@ -50,7 +50,7 @@ impl SignIn {
         visitor: &Visitor,
     ) -> Result<CertificateOutcome, Unavailable> {
         let now = self.settings.clock.now();
-        let Some((identity, leaf)) = self.proven(visitor, now) else {
+        let Some((identity, leaf, signer)) = self.proven(visitor, now) else {
             return Ok(CertificateOutcome::NoCertificate);
         };
         let Some(candidate) = self.settings.directory.candidate(&identity, now).await? else {
@@ -62,7 +62,7 @@ impl SignIn {
             return Ok(CertificateOutcome::Suspended);
         }
         // From here on no PIN alone lets this user in (T40).
-        self.register(&identity, &leaf, now).await?;
+        self.register(&identity, (&leaf, signer.as_deref()), now).await?;
         let mut rehash = None;
         if self.settings.certificate_needs_pin {
             let Some(typed) = pin else { return Ok(CertificateOutcome::PinNeeded) };
@@ -91,19 +91,19 @@ impl SignIn {
     /// alone.
     pub async fn seen(&self, chain: &[Vec<u8>]) -> Result<(), Unavailable> {
         let now = self.settings.clock.now();
-        let Some((identity, leaf)) = self.judge(chain, now) else { return Ok(()) };
+        let Some((identity, leaf, signer)) = self.judge(chain, now) else { return Ok(()) };
         if self.settings.directory.candidate(&identity, now).await?.is_none() {
             return Ok(());
         }
-        self.register(&identity, &leaf, now).await
+        self.register(&identity, (&leaf, signer.as_deref()), now).await
     }
 
     /// Whose certificate the connection has, as the judge says now.
-    fn proven(&self, visitor: &Visitor, now: Timestamp) -> Option<(Identity, Leaf)> {
+    fn proven(&self, visitor: &Visitor, now: Timestamp) -> Option<(Identity, Leaf, Option<String>)> {
         self.judge(&visitor.chain, now)
     }
 
-    fn judge(&self, chain: &[Vec<u8>], now: Timestamp) -> Option<(Identity, Leaf)> {
+    fn judge(&self, chain: &[Vec<u8>], now: Timestamp) -> Option<(Identity, Leaf, Option<String>)> {
         let chain: Vec<_> =
             chain.iter().map(|certificate| CertificateDer::from(certificate.as_slice())).collect();
         let judgement = self.settings.judge.as_ref()?.judge(&chain, now);
@@ -111,7 +111,7 @@ impl SignIn {
             (Standing::Good(identity), Some(leaf))
                 if self.settings.registry.objection(&leaf.fingerprint).is_none() =>
             {
-                Some((identity.clone(), leaf.clone()))
+                Some((identity.clone(), leaf.clone(), judgement.signer.clone()))
             }
             _ => None,
         }
@@ -126,7 +126,12 @@ impl SignIn {
     }
 
     /// Registers a certificate that was shown for the first time, and its use.
-    async fn register(&self, identity: &Identity, leaf: &Leaf, now: Timestamp) -> Result<(), Unavailable> {
+    async fn register(
+        &self,
+        identity: &Identity,
+        (leaf, signer): (&Leaf, Option<&str>),
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
         match self.settings.registry.credential(&leaf.fingerprint) {
             RegisteredCredential::Unknown => {}
             RegisteredCredential::Live { is_used: false } => {
@@ -142,7 +147,7 @@ impl SignIn {
             not_before: leaf.not_before,
             not_after: leaf.not_after,
         };
-        match self.settings.directory.add_credential(&credential, now).await {
+        match self.settings.directory.add_credential(&credential, signer, now).await {
             Ok(()) | Err(AddError::Exists) => Ok(()),
             Err(AddError::NoContract | AddError::NoUser) => {
                 Err(Unavailable::new("directory", "the user is gone"))

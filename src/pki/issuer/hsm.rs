@@ -1,6 +1,7 @@
 //! A key in an HSM, through PKCS#11. It is asked one thing at a time: a CA signs seldom.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -23,6 +24,8 @@ pub(super) struct Hsm {
     public_key: SubjectPublicKeyInfo,
     open: Mutex<Option<Open>>,
     trouble: Mutex<Option<String>>,
+    /// Whether the token has refused the PIN.
+    is_locked_out: AtomicBool,
 }
 
 /// A session in which somebody has signed in, with the key that was found.
@@ -51,6 +54,7 @@ impl Hsm {
             public_key,
             open: Mutex::default(),
             trouble: Mutex::default(),
+            is_locked_out: AtomicBool::new(false),
         };
         let open = hsm.connect()?;
         *hsm.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
@@ -62,6 +66,12 @@ impl Hsm {
     }
 
     fn connect(&self) -> Result<Open, String> {
+        if self.is_locked_out.load(Ordering::Relaxed) {
+            return Err(format!(
+                "the PIN for the token `{}` was refused; a reload reads it anew",
+                self.token
+            ));
+        }
         let library = Pkcs11::new(&self.module).map_err(|error| describe(&error))?;
         match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
             // Another issuer of this process has the library open.
@@ -77,7 +87,9 @@ impl Hsm {
         let pin = AuthPin::new(self.pin.as_str().into());
         match session.login(UserType::User, Some(&pin)) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
-            Err(Error::Pkcs11(RvError::PinIncorrect, _)) => {
+            Err(Error::Pkcs11(RvError::PinIncorrect | RvError::PinLocked | RvError::PinExpired, _)) => {
+                // Every further try counts, and in the end the token locks itself: none before the PIN is read anew.
+                self.is_locked_out.store(true, Ordering::Relaxed);
                 return Err(format!("the PIN for the token `{}` is wrong", self.token));
             }
             Err(error) => return Err(describe(&error)),

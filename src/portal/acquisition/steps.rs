@@ -20,7 +20,7 @@ use crate::portal::asking::Asking;
 use crate::portal::ends::{self, BareForm};
 use crate::portal::pages::{self, Shell};
 use crate::portal::site::Site;
-use crate::portal::{forms, messages, when};
+use crate::portal::{cookies, forms, messages, when};
 
 #[derive(Template)]
 #[template(path = "steps.html")]
@@ -203,6 +203,7 @@ pub(in crate::portal) async fn fetch_file(
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-pkcs12"));
             let attachment = HeaderValue::from_static("attachment; filename=\"certificate.p12\"");
             headers.insert(CONTENT_DISPOSITION, attachment);
+            pages::set_cookie(&mut response, &cookies::acquiring_visit(asking.visit.value()));
             response
         }
         Ok(FileOutcome::Not(Standpoint::At(_))) => {

@@ -10,16 +10,22 @@ use crate::stores::Unavailable;
 
 impl Directory {
     /// Registers a certificate that the bank's CA issued without us as live and in use, and has the registry know: it
-    /// ends what the PIN alone has opened. One that is registered already stays as it is (`Exists`).
-    pub async fn add_credential(&self, credential: &Credential, now: Timestamp) -> Result<(), AddError> {
+    /// ends what the PIN alone has opened. `signer` is the ID of the key that signed it: a list of that key will name it when it
+    /// is revoked. One that is registered already stays as it is (`Exists`).
+    pub async fn add_credential(
+        &self,
+        credential: &Credential,
+        signer: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), AddError> {
         let (contract, user) = (credential.identity.contract.as_str(), credential.identity.user.as_str());
         self.0
             .bounded(async {
                 let (mut lease, change) = self.0.change().await?;
                 let done = sqlx::query(
                     "INSERT INTO credentials (fingerprint, contract_id, user_id, serial, not_before, not_after, \
-                     registered_at, acquired_at, used_at, registered_by, change) \
-                     SELECT $3, u.contract_id, u.user_id, $4, $5, $6, $7, $7, $7, $8, $8 FROM users u \
+                     registered_at, acquired_at, used_at, registered_by, change, issuer) \
+                     SELECT $3, u.contract_id, u.user_id, $4, $5, $6, $7, $7, $7, $8, $8, $9 FROM users u \
                      WHERE u.contract_id = $1 AND u.user_id = $2 ON CONFLICT DO NOTHING",
                 )
                 .bind(contract)
@@ -30,6 +36,7 @@ impl Directory {
                 .bind(credential.not_after.as_second())
                 .bind(now.as_second())
                 .bind(change)
+                .bind(signer)
                 .execute(&mut *lease)
                 .await?;
                 if done.rows_affected() == 1 {

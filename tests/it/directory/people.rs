@@ -100,13 +100,16 @@ pub(super) async fn a_credential_belongs_to_a_user_and_is_registered_once(place:
     let directory = with_users(place, &["tanaka"]).await;
     let tanaka = identity("tanaka");
     let (old, new) = (credential(&tanaka, "aa", at(10)), credential(&tanaka, "bb", at(20)));
-    assert_eq!(directory.add_credential(&old, at(1)).await, Ok(()));
-    assert_eq!(directory.add_credential(&new, at(1)).await, Ok(()));
-    assert_eq!(directory.add_credential(&old, at(1)).await, Err(AddError::Exists));
+    assert_eq!(directory.add_credential(&old, None, at(1)).await, Ok(()));
+    assert_eq!(directory.add_credential(&new, Some("key"), at(1)).await, Ok(()));
+    // Of that key, so that its list will name it when it is revoked.
+    let issued = directory.issued_by("key", at(1)).await.unwrap();
+    assert_eq!(issued.iter().map(|record| &record.credential).collect::<Vec<_>>(), [&new]);
+    assert_eq!(directory.add_credential(&old, None, at(1)).await, Err(AddError::Exists));
     let nobody = credential(&identity("suzuki"), "cc", at(10));
-    assert_eq!(directory.add_credential(&nobody, at(1)).await, Err(AddError::NoUser));
+    assert_eq!(directory.add_credential(&nobody, None, at(1)).await, Err(AddError::NoUser));
     let stranger = credential(&Identity { contract: contract("C"), ..tanaka.clone() }, "dd", at(10));
-    assert_eq!(directory.add_credential(&stranger, at(1)).await, Err(AddError::NoContract));
+    assert_eq!(directory.add_credential(&stranger, None, at(1)).await, Err(AddError::NoContract));
 
     assert_eq!(directory.credentials(&tanaka, at(10)).await, Ok(vec![new.clone(), old]));
     assert_eq!(directory.credentials(&tanaka, at(11)).await, Ok(vec![new]));
@@ -192,7 +195,7 @@ pub(super) async fn a_candidate_is_all_that_a_sign_in_needs(place: &Place) {
         directory.suspend_user(&tanaka, cause, when).await.unwrap();
     }
     for (fingerprint, until) in [("aa", at(10)), ("bb", at(20))] {
-        directory.add_credential(&credential(&tanaka, fingerprint, until), at(6)).await.unwrap();
+        directory.add_credential(&credential(&tanaka, fingerprint, until), None, at(6)).await.unwrap();
     }
     let candidate = directory.candidate(&tanaka, at(20)).await.unwrap().unwrap();
     assert!(candidate.contract_suspended && candidate.has_live_credential);
