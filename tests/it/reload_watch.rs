@@ -5,11 +5,16 @@ use std::os::unix::fs::symlink;
 
 use rustix::process::Signal;
 use sekisho::clock::Clock;
+use sekisho::domain::RevocationCause;
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
 
+use crate::acquisition;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::eventually;
-use crate::support::gate::{CERT, Gate, HOSTS, Settings, lay_out};
+use crate::support::gate::{CERT, Gate, HOSTS, Settings, WWW, lay_out};
+use crate::support::people::{self, Browser, ITO};
 use crate::support::pki::{COMMON_NAME, Ca};
 use crate::support::process::{Running, sekisho};
 
@@ -128,11 +133,20 @@ fn sighup_and_the_command_reload_a_gate_that_watches_nothing() {
 /// configuration, which would have it begin anew, which would have it write the list…
 #[test]
 fn a_list_that_the_gate_writes_itself_is_no_change() {
-    let gate = crate::acquisition::gate(Clock::default());
-    let before = gate.file("issuer.crl");
+    let gate = acquisition::gate(Clock::default());
     gate.follow();
-    eventually("the issuer has published", || {
-        fs::read(gate.folder.path().join("issuer.crl")).unwrap() != before.as_bytes()
+    acquisition::permit(&gate, "ito");
+    let mut browser = Browser::new(&gate);
+    acquisition::begin(&mut browser, ITO);
+    acquisition::fetch_file(&mut browser, WWW);
+    let directory = people::stores(gate.folder.path()).directory;
+    let (who, at) = (people::identity("ito"), gate.clock.now());
+    people::now(directory.revoke(&who, RevocationCause::Withdrawn, "staff:test", None, at)).unwrap();
+    // The number of the first is that of the list that the folder was laid out with.
+    eventually("the second list is published", || {
+        let list = fs::read(gate.folder.path().join("issuer.crl")).unwrap();
+        CertificateRevocationList::from_der(&list)
+            .is_ok_and(|(_, list)| list.crl_number() == Some(&2_u8.into()))
     });
     for number in 1..=3_u8 {
         let text = gate.file("sekisho.yaml");
