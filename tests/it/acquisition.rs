@@ -9,14 +9,14 @@ use rcgen::{CertificateParams, DnType, KeyPair, SigningKey as _};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use sekisho::clock::Clock;
-use sekisho::domain::{CredentialState, SuspensionCause};
+use sekisho::domain::{CredentialState, RevocationCause, SuspensionCause};
 use sekisho::stores::{CredentialRecord, PermitOutcome};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::backend::Backend;
 use crate::support::client::{Client, Response};
-use crate::support::gate::{CERT, Gate, Settings, WWW};
+use crate::support::gate::{CERT, Gate, Settings, WWW, start_in};
 use crate::support::people::{Browser, CONTRACT, ITO, ROUTES, SUZUKI, TANAKA, identity, now, stores, yaml};
 use crate::support::pki::{Ca, Credential};
 use crate::support::process::run;
@@ -28,6 +28,10 @@ pub fn gate(clock: Clock) -> Gate {
 }
 
 pub fn gate_with(more: &str, clock: Clock) -> Gate {
+    gate_before(&Backend::start(), more, clock)
+}
+
+pub fn gate_before(backend: &Backend, more: &str, clock: Clock) -> Gate {
     let yaml = yaml(more);
     let settings = Settings {
         yaml: &yaml,
@@ -37,7 +41,7 @@ pub fn gate_with(more: &str, clock: Clock) -> Gate {
         issuer: Some("required"),
         ..Settings::default()
     };
-    Gate::with(&Backend::start(), Ca::new("Mihon Bank CA-G1"), settings)
+    Gate::with(backend, Ca::new("Mihon Bank CA-G1"), settings)
 }
 
 /// Permits a user to acquire a certificate.
@@ -454,4 +458,36 @@ fn the_password_of_a_file_is_still_there_after_the_browser_was_closed() {
         reopened.set_cookie(WWW, name, value);
     }
     unpack(&file.body, &password(&mut reopened, WWW));
+}
+
+/// The administrator works on one gateway, the user's connections are on another (T3).
+#[test]
+fn a_reissue_ends_what_is_open_on_every_gateway() {
+    let backend = Backend::conversing(crate::under_change::converse);
+    let gate = gate_before(&backend, "", Clock::default());
+    permit(&gate, "ito");
+    let mut browser = Browser::new(&gate);
+    begin(&mut browser, ITO);
+    let file = fetch_file(&mut browser, WWW);
+    let credential = unpack(&file, &password(&mut browser, WWW));
+    let second = start_in(&gate.folder, Clock::default()).unwrap_or_else(|error| panic!("{error}"));
+    let mut client = gate.client().with(&credential);
+    client.address = second.addresses()[0];
+    let ask = |lines: &str, status: u16| {
+        let mut connection = client.connect(CERT).unwrap();
+        connection.send(format!("GET /machine/ HTTP/1.1\r\nHost: {CERT}\r\n{lines}\r\n").as_bytes());
+        assert_eq!(connection.response().unwrap().status, status);
+        connection
+    };
+    let mut idle = ask("", 200);
+    let mut tunnel = ask("Connection: Upgrade\r\nUpgrade: websocket\r\n", 101);
+    tunnel.send(b"hello");
+    assert_eq!(tunnel.read_exactly(5).as_deref(), Some(&b"hello"[..]));
+    let (directory, at) = (stores(gate.folder.path()).directory, gate.clock.now());
+    let until = at.checked_add(jiff::SignedDuration::from_hours(24)).ok();
+    now(directory.revoke(&identity("ito"), RevocationCause::Reissued, SUZUKI.0, until, at)).unwrap();
+    assert!(idle.is_closed());
+    assert_eq!(tunnel.read_to_end(), b"");
+    assert_eq!(client.get(CERT, "/machine/").status, 403);
+    second.drain();
 }

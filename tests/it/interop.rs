@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::support::demo::{CERT, Demo, WWW, assert_identity};
-use crate::support::process::{Outcome, outcome, run};
+use crate::support::eventually;
+use crate::support::process::{Outcome, outcome, run, sekisho};
 
 const HEADERS: &str = "/banking/headers";
 
@@ -138,38 +139,46 @@ fn curl_over_both_versions_of_http_and_of_tls() {
     }
 }
 
-#[test]
-fn openssl_in_both_versions_of_tls_resumes_and_is_still_tanaka() {
-    let user = User::new();
+/// What OpenSSL says of a request with the user's certificate.
+fn s_client(user: &User, host: &str, version: &str, keep: [&str; 2]) -> String {
     let address = user.demo.listen.to_string();
-    let session = user.demo.file("session");
-    for (option, version) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
+    let words = [
+        &["s_client", "-connect", &address, "-servername", host, "-verify_hostname", host][..],
+        &["-verify_return_error", "-CAfile", &user.ca, "-cert", &user.pem, "-key", &user.key],
+        &["-ign_eof", version],
+        &keep,
+    ]
+    .concat();
+    let said = typed("openssl", &words, &request(host, HEADERS)).good();
+    assert!(said.contains("Verify return code: 0 (ok)"), "{said}");
+    said
+}
+
+/// Resumed at its own host, and not at another (T1). A resumed session is refused as soon as its certificate is revoked,
+/// whatever it was worth when it was made (T2).
+#[test]
+fn openssl_resumes_in_both_versions_of_tls_at_one_host_and_only_while_the_certificate_is_good() {
+    let user = User::new();
+    let versions = [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")];
+    let session = |version: &str| user.demo.file(version);
+    for (option, version) in versions {
         for (keep, state) in [("-sess_out", "New"), ("-sess_in", "Reused")] {
-            let words = [
-                "s_client",
-                "-connect",
-                &address,
-                "-servername",
-                CERT,
-                "-verify_return_error",
-                "-verify_hostname",
-                CERT,
-                "-CAfile",
-                &user.ca,
-                "-cert",
-                &user.pem,
-                "-key",
-                &user.key,
-                "-ign_eof",
-                option,
-                keep,
-                &session,
-            ];
-            let said = typed("openssl", &words, &request(CERT, HEADERS)).good();
+            let said = s_client(&user, CERT, option, [keep, &session(version)]);
             assert!(said.contains(&format!("\n{state}, {version}, Cipher is ")), "{state} {version}: {said}");
-            assert!(said.contains("Verify return code: 0 (ok)"), "{said}");
             assert_identity(&headers_in(&said), "tanaka");
         }
+        let elsewhere = s_client(&user, WWW, option, ["-sess_in", &session(version)]);
+        assert!(elsewhere.contains(&format!("\nNew, {version}, Cipher is ")), "{elsewhere}");
+    }
+    let revoke = ["ca", "--dir", &user.demo.file(""), "revoke", &user.pem];
+    sekisho(std::path::Path::new("."), &revoke).good();
+    for (option, version) in versions {
+        let mut said = String::new();
+        eventually("the resumed session is refused", || {
+            said = s_client(&user, CERT, option, ["-sess_in", &session(version)]);
+            said.contains("HTTP/1.1 403 ")
+        });
+        assert!(said.contains(&format!("\nReused, {version}, Cipher is ")), "{said}");
     }
 }
 

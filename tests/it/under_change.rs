@@ -56,7 +56,7 @@ impl Seen {
 }
 
 /// Answers requests, and echoes what comes after an upgrade.
-fn converse(mut conversation: Conversation) {
+pub fn converse(mut conversation: Conversation) {
     use std::io::{Read, Write};
     while let Some(received) = conversation.receive() {
         if received.value("upgrade").is_some() {

@@ -64,6 +64,18 @@ fn a_flipped_bit_anywhere_is_found() {
 }
 
 #[test]
+fn a_log_that_nobody_has_written_to_is_good_and_an_emptied_head_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let log = log(&path);
+    assert_eq!(problems(&path), [""; 0]);
+    log.append(&line("1")).unwrap();
+    assert_eq!(problems(&path), [""; 0]);
+    std::fs::write(path.with_extension("log.head"), b"").unwrap();
+    assert_eq!(problems(&path), ["the head is empty, and the log is not"]);
+}
+
+#[test]
 fn a_cut_tail_is_found_and_stays_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = small(folder.path());

@@ -45,6 +45,8 @@ struct Walk<'a> {
     /// Whether the record that the head names was met.
     head: Option<Link>,
     met: bool,
+    /// Whether nothing was ever written, as the head has it.
+    is_new: bool,
     /// Whether the last line had an end.
     ended: bool,
 }
@@ -70,6 +72,7 @@ pub fn verify_audit(log: &Path, key: Option<&AuditPublicKey>, alone: bool) -> io
         since: None,
         head: None,
         met: false,
+        is_new: false,
         ended: true,
     };
     let head = match head {
@@ -119,7 +122,8 @@ impl Walk<'_> {
                     (None, _) => {}
                 }
             }
-            Found::New => self.wrong("the head is empty"),
+            // Good as long as there is nothing that it could name: see `compare`.
+            Found::New => self.is_new = true,
             Found::Damaged => self.wrong("the head is damaged"),
         }
     }
@@ -191,6 +195,9 @@ impl Walk<'_> {
 
     /// Whether the log reaches as far as the head says.
     fn compare(&mut self) {
+        if self.is_new && self.report.records > 0 {
+            self.wrong("the head is empty, and the log is not");
+        }
         let Some(head) = self.head.clone() else { return };
         let last = self.last.as_ref().map_or(0, |last| last.seq);
         if last < head.seq {
