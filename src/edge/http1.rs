@@ -238,7 +238,7 @@ impl Http1 {
         let (mut exchange, head) = match answered {
             Ok(answered) => answered,
             Err(failure) => {
-                let is_drained = decoder.is_over() && !admitted.upgrade;
+                let is_drained = decoder.is_over() && !admitted.upgrade && client.keeps_alive;
                 return self.refuse(record, failure, wants, is_drained).await;
             }
         };

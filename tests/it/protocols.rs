@@ -62,6 +62,29 @@ fn http_1_1_on_a_connection_that_chose_h2_is_no_request() {
     assert_eq!(backend.connections(), 0);
 }
 
+/// RFC 9112, section 9.6: also where the answer is a refusal.
+#[test]
+fn whoever_asks_for_the_end_of_the_connection_gets_it_with_every_answer() {
+    let gate = Gate::start(&Backend::start());
+    for (path, status) in [("/public/", 200), ("/nowhere", 404)] {
+        for close in [false, true] {
+            let mut connection = gate.client().connect(WWW).unwrap();
+            let line = if close { "Connection: close\r\n" } else { "" };
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {WWW}\r\n{line}\r\n");
+            connection.send(request.as_bytes());
+            let answer = connection.response().unwrap();
+            assert_eq!(answer.status, status);
+            assert_eq!(answer.value("connection").as_deref() == Some("close"), close, "{}", answer.head);
+            if close {
+                assert_eq!(connection.read_to_end(), b"");
+            } else {
+                connection.send(request.as_bytes());
+                assert_eq!(connection.response().unwrap().status, status);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_key_exchange_that_outlives_quantum_computers_is_preferred() {
     let gate = Gate::start(&Backend::start());

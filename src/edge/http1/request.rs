@@ -41,13 +41,21 @@ pub(super) fn take(
         Ok(framing) => framing,
         Err(bad) => return (Err((Failure::BadRequest(bad.0).into(), true)), wants),
     };
+    // Or wants nothing more: then the connection ends with the answer as well (RFC 9112, section 9.6).
     let has_more = !matches!(framing, None | Some(Framing::Length(0)))
-        || request.fields.iter().any(|field| field.is("upgrade"));
+        || request.fields.iter().any(|field| field.is("upgrade"))
+        || !keeps_alive(&request);
     let taken = request_head(&request, framing)
         .map_err(Held::from)
         .and_then(|(head, client)| Ok((intake::admit(connection, record, &head, known)?, client)))
         .map_err(|held| (held, has_more));
     (taken, wants)
+}
+
+/// Whether the client wants to go on with this connection.
+fn keeps_alive(request: &Request<'_>) -> bool {
+    let mut words = tokens(&request.fields, "connection");
+    request.minor == 1 && !words.any(|word| word.eq_ignore_ascii_case(b"close"))
 }
 
 fn request_head<'a>(
@@ -70,8 +78,7 @@ fn request_head<'a>(
         && matches!(framing, None | Some(Framing::Length(0)))
         && connection_says("upgrade")
         && fields.iter().any(|field| field.is("upgrade") && field.value.eq_ignore_ascii_case(b"websocket"));
-    let client =
-        Client { minor: request.minor, keeps_alive: request.minor == 1 && !connection_says("close") };
+    let client = Client { minor: request.minor, keeps_alive: keeps_alive(request) };
     let protocol = if request.minor == 0 { "1.0" } else { "1.1" };
     Ok((
         RequestHead { method: request.method, target, authority, fields, framing, upgrade, protocol },
