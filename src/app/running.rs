@@ -43,7 +43,7 @@ struct InForce {
     /// What was read for the configuration in force, or for one that was refused since.
     inputs: Vec<PathBuf>,
     /// As long as it is there, what publishes lists and sends notices goes on.
-    _wanted: watch::Sender<()>,
+    wanted: watch::Sender<()>,
 }
 
 /// A configuration whose files are all read, and what the data path is to do by it.
@@ -152,7 +152,7 @@ impl Running {
         self.lock().config.clone()
     }
 
-    /// What a change of would change the configuration: its file, and what it names.
+    /// What may change the configuration when it changes: its file, and those that it names.
     pub(super) fn inputs(&self) -> Vec<PathBuf> {
         self.file.get().into_iter().chain(&self.lock().inputs).cloned().collect()
     }
@@ -246,13 +246,13 @@ impl Running {
         };
         let around = (&self.clock, &self.metrics, &self.runtime);
         let mut prepared = Prepared::new(&document.config, plan, pins, &self.kept, keeper, around)?;
-        self.ask_first(&mut prepared);
+        self.ask_first(&mut prepared)?;
         Ok((document.config, prepared))
     }
 
     /// Has sources of revocation lists that are new asked before anybody is judged by them.
-    fn ask_first(&self, prepared: &mut Prepared) {
-        let Some(keeper) = prepared.keeper.clone() else { return };
+    fn ask_first(&self, prepared: &mut Prepared) -> Result<(), String> {
+        let Some(keeper) = prepared.keeper.clone() else { return Ok(()) };
         let next = prepared.next.take();
         let (done, asked) = std::sync::mpsc::channel();
         self.runtime.spawn(async move {
@@ -266,7 +266,10 @@ impl Running {
             // Whoever asked has waited for it.
             let _ = done.send(next);
         });
-        prepared.next = asked.recv().ok().flatten();
+        // Without an answer the trust of before would stay, below the rules of another configuration.
+        prepared.next =
+            asked.recv().map_err(|_| "the sources of revocation lists can't be asked".to_owned())?;
+        Ok(())
     }
 
     fn write_down(&self, kind: &'static str) -> Result<(), String> {
@@ -287,7 +290,7 @@ impl Running {
     fn work(&self, config: &Config, issuer: Option<&Arc<Issuer>>) {
         let (wanted, keeper) = {
             let in_force = self.lock();
-            (in_force._wanted.subscribe(), in_force.keeper.clone())
+            (in_force.wanted.subscribe(), in_force.keeper.clone())
         };
         if let Some(keeper) = keeper.clone() {
             let mut wanted = wanted.clone();
@@ -322,7 +325,7 @@ impl InForce {
             drain: config.timeouts.drain.get(),
             inputs: config::inputs(config),
             config: config.clone(),
-            _wanted: watch::channel(()).0,
+            wanted: watch::channel(()).0,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! A mistake in the file, and all of them: how they read on a terminal.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
 
 use super::snippet::{Snippet, printable};
 
@@ -36,7 +40,8 @@ impl Problem {
 
     /// A mistake at a line (from 1) and a range of characters in it (from 0).
     pub(super) fn at(self, number: usize, line: &str, start: usize, end: usize) -> Self {
-        let place = Place { line: number, column: start + 1, snippet: Snippet::new(line, start, end) };
+        let place =
+            Place { line: number, column: start + 1, snippet: Snippet::new(&masked(line), start, end) };
         Self { place: Some(place), ..self }
     }
 
@@ -49,6 +54,26 @@ impl Problem {
     pub fn position(&self) -> Option<(usize, usize)> {
         self.place.as_ref().map(|place| (place.line, place.column))
     }
+}
+
+/// A line with stars for what may be a password that stands where none belongs. The line goes into logs and to whoever asks
+/// for `/readyz`.
+fn masked(line: &str) -> Cow<'_, str> {
+    static PASSWORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(
+            r#"(?i)(?<lead>://[^\s/@'"]*?:|pass(?:word|phrase)['"]?\s*[=:]\s*['"]?)(?<secret>[^\s'",}&]+@|[^\s'",}&@]+)"#,
+        )
+        .ok()
+    });
+    let Some(passwords) = &*PASSWORDS else { return Cow::Borrowed("") };
+    passwords.replace_all(line, |found: &Captures<'_>| {
+        let (lead, secret) = (&found["lead"], &found["secret"]);
+        // A host with its port is no password.
+        if lead.starts_with("://") && !secret.ends_with('@') {
+            return format!("{lead}{secret}");
+        }
+        format!("{lead}{}", "*".repeat(secret.chars().count()))
+    })
 }
 
 impl fmt::Display for Problem {

@@ -300,6 +300,28 @@ mod tests {
     }
 
     #[test]
+    fn the_line_that_is_shown_has_stars_for_a_password() {
+        let shown = |line: &str| {
+            let text = crate::config::testing::with(line);
+            let problems = crate::config::parse(std::path::Path::new("sekisho.yaml"), &text).unwrap_err();
+            problems.to_string()
+        };
+        for line in [
+            "state: { url: 'redis://u:hunter2@redis:6379' }",
+            "state: { url: 'redis://u:hunter2/x@y@redis' }",
+            "directory: { url: 'postgres://u:hunter2@db/x' }",
+            "directory: { url: 'postgres://u@db/x?password=hunter2' }",
+            "state: { password: hunter2 }",
+            "mail: { smtp: 'smtp://mail:25', passphrase: \"hunter2\" }",
+        ] {
+            let told = shown(line);
+            assert!(!told.contains("hunter2") && told.contains("*******"), "{told}");
+        }
+        let told = shown("state: { url: 'redis://redis:6379', password_file: secrets/redis, tyop: 1 }");
+        assert!(told.contains("'redis://redis:6379', password_file: secrets/redis"), "{told}");
+    }
+
+    #[test]
     fn a_password_in_a_url_is_refused_and_not_repeated() {
         let refusals = [
             DirectoryUrl::parse("postgres://sekisho:geheim@db/sekisho").unwrap_err(),
