@@ -12,6 +12,7 @@ mod registry;
 mod running;
 mod stores;
 mod trust;
+mod upstreams;
 mod watch_files;
 
 use std::fmt;
@@ -31,6 +32,7 @@ use tokio::task::JoinHandle as JoinTask;
 use self::back::Kept;
 use self::listeners::Listeners;
 use self::running::{Next, Prepared, Running};
+use self::upstreams::Names;
 use self::watch_files::Watch;
 
 use crate::clock::Clock;
@@ -130,9 +132,13 @@ impl Gateway {
             Some(_) => stores::pins(document).map_err(StartError::Config)?,
             None => (None, None),
         };
-        let around = (&clock, &metrics, runtime.handle());
+        let names = Names::new(&config.dns).map_err(StartError::System)?;
+        // A start in an outage of DNS must not make it worse: who can't be found now is looked for again.
+        let (upstreams, unknown) = runtime.block_on(upstreams::prepare(document, &names, &[], &metrics));
+        unknown.iter().for_each(|problem| tracing::warn!(%problem, "An upstream can't be found"));
+        let (upstreams, around) = ((upstreams, names), (&clock, &metrics, runtime.handle()));
         let mut prepared =
-            Prepared::new(config, plan, pins, &kept, None, around).map_err(StartError::System)?;
+            Prepared::new(config, plan, upstreams, pins, &kept, None, around).map_err(StartError::System)?;
         prepared.adopt_tickets(config, &kept).map_err(StartError::System)?;
         if let Some(keeper) = &prepared.keeper {
             // Bounded by `trust.crl.timeout`. That nobody answers is no reason not to start.
@@ -345,6 +351,14 @@ impl ops::Operations for Operated {
 
     fn config(&self) -> String {
         serde_saphyr::to_string(&self.0.config()).unwrap_or_default()
+    }
+
+    fn upstreams(&self) -> String {
+        upstreams::describe(&self.0.upstreams())
+    }
+
+    fn drain(&self, upstream: &str, endpoint: &str, is_drained: bool) -> bool {
+        upstreams::drain(&self.0.upstreams(), upstream, endpoint, is_drained)
     }
 }
 

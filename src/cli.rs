@@ -13,6 +13,7 @@ pub mod schema;
 pub mod serve;
 pub mod staff;
 mod upgrade;
+pub mod upstream;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ struct Typed {
 enum Command {
     Serve(serve::Arguments),
     Reload(reload::Arguments),
+    Upstream(upstream::Arguments),
     Check(check::Args),
     Schema(schema::Args),
     Ca(ca::Arguments),
@@ -52,6 +54,7 @@ pub fn run() -> ExitCode {
         Ok(Typed { command }) => match command {
             Command::Serve(arguments) => serve::run(&arguments, &Clock::System),
             Command::Reload(arguments) => reload::run(&arguments),
+            Command::Upstream(arguments) => upstream::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Ca(arguments) => ca::run(&arguments, &Clock::System),

@@ -19,6 +19,7 @@ mod typed;
 mod acquisition;
 mod audit;
 mod directory;
+mod dns;
 mod headers;
 mod host;
 mod issuer;
@@ -48,6 +49,7 @@ use serde::{Deserialize, Serialize};
 pub use acquisition::{Acquisition, Pkcs12};
 pub use audit::{Audit, AuditRotation, AuditSyslog};
 pub use directory::{Directory, State};
+pub use dns::Dns;
 pub use headers::Headers;
 pub use host::{ClientCertificate, Host, Rejection, ServerCertificate};
 pub use issuer::{Issuer, IssuerCrl, IssuerRate, Pkcs11};
@@ -72,10 +74,13 @@ pub use sign_in::{
 pub use source::Source;
 pub use timeouts::Timeouts;
 pub use trust::{Authorities, AuthoritiesWithCommonName, Crl, Registration, Trust};
-pub use upstream::{IdentityHeaders, Upstream, UpstreamIdentity};
+pub use upstream::{
+    Balance, Ejection, Endpoint, Health, IdentityHeaders, Retries, Upstream, UpstreamIdentity, UpstreamLimits,
+};
 pub use values::{
-    CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, ListSource, Network, OneOrMany,
-    PathPrefix, Period, RedisTopology, RedisUrl, RouteContract, Size, StateUrl, SyslogAddress, UpstreamName,
+    CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, FieldName, HostName, HttpsUrl, ListSource,
+    Network, OneOrMany, PathPrefix, Period, RedisTopology, RedisUrl, RouteContract, Size, StateUrl,
+    SyslogAddress, UpstreamName,
 };
 
 /// The whole file.
@@ -127,6 +132,9 @@ pub struct Config {
     /// The applications behind the gate.
     #[serde(default)]
     pub upstreams: BTreeMap<UpstreamName, Upstream>,
+    /// Who is asked for the addresses of upstreams that are given by name.
+    #[serde(default)]
+    pub dns: Dns,
     /// Names of the header fields that carry the identity.
     #[serde(default)]
     pub headers: Headers,

@@ -39,4 +39,5 @@ pub use policy::{Host, HostSettings, Policy, PolicySettings, SignInPolicy};
 pub use rules::Orders;
 pub use tickets::{TicketKeys, TicketSecret, TicketTimes};
 pub use tls::server_config;
+pub use upstream::{Condition, Endpoint, Upstream};
 pub use worker::{Listening, Phase, Worker, WorkerSettings, bind};

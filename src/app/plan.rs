@@ -13,7 +13,9 @@ use crate::clock::Clock;
 use crate::config::{
     self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection,
 };
-use crate::edge::{self, HostSettings, Policy, PolicySettings, SignInPolicy, TicketKeys, TicketSecret};
+use crate::edge::{
+    self, HostSettings, Policy, PolicySettings, SignInPolicy, TicketKeys, TicketSecret, Upstream,
+};
 use crate::ops::Metrics;
 use crate::pki::{ClientCertificates, Issuer, Trust};
 use crate::portal::{Portal, PortalSettings};
@@ -74,6 +76,7 @@ pub(super) fn plan_by<T>(
 pub(super) fn policy(
     config: &Config,
     hosts: Vec<HostKeys>,
+    upstreams: Vec<Arc<Upstream>>,
     trust: Option<&Arc<ArcSwap<Trust>>>,
     tickets: &TicketKeys,
     clock: &Clock,
@@ -97,11 +100,7 @@ pub(super) fn policy(
     let settings = PolicySettings {
         hosts,
         routes: config.routes.clone(),
-        upstreams: config
-            .upstreams
-            .iter()
-            .map(|(name, upstream)| (name.as_str().to_owned(), upstream.clone()))
-            .collect(),
+        upstreams,
         headers: config.headers.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         timeouts: config.timeouts,

@@ -1,7 +1,6 @@
 //! What runs, as a reload sees it: what stays, what is in force, and how another configuration takes its place. That one
 //! is read and checked whole before anything changes; where it is wrong, what is in force stays.
 
-use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -12,11 +11,12 @@ use tokio::sync::watch;
 use super::back::{self, Basis, Kept};
 use super::plan::{self, Plan};
 use super::trust::{self, PreparedTrust, TrustKeeper};
+use super::upstreams::{self, Names};
 use super::{certificates, issuer, notices, revocation_lists, stores};
 use crate::clock::Clock;
 use crate::config::{self, Config, Document, Problems};
 use crate::domain::PinRules;
-use crate::edge::{Orders, TicketSecret, Worker};
+use crate::edge::{Orders, TicketSecret, Upstream, Worker};
 use crate::flows::Pins;
 use crate::ops::{Metrics, Readiness, systemd};
 use crate::pki::{Issuer, Trust};
@@ -39,6 +39,8 @@ pub(super) struct Running {
 struct InForce {
     config: Config,
     keeper: Option<TrustKeeper>,
+    upstreams: Vec<Arc<Upstream>>,
+    names: Names,
     drain: Duration,
     /// What was read for the configuration in force, or for one that was refused since.
     inputs: Vec<PathBuf>,
@@ -56,6 +58,8 @@ pub(super) struct Prepared {
     /// Where the keys of tickets come from; `None` if the process makes its own.
     tickets: Option<Vec<TicketSecret>>,
     issuer: Option<Arc<Issuer>>,
+    upstreams: Vec<Arc<Upstream>>,
+    names: Names,
 }
 
 /// What a trust becomes: the first one, or what takes the place of another.
@@ -69,6 +73,7 @@ impl Prepared {
     pub(super) fn new(
         config: &Config,
         plan: Plan<Next>,
+        (upstreams, names): (Vec<Arc<Upstream>>, Names),
         (pins, rules): (Option<Pins>, Option<PinRules>),
         kept: &Kept,
         keeper: Option<&TrustKeeper>,
@@ -84,7 +89,7 @@ impl Prepared {
             _ => (None, None),
         };
         let trust = keeper.as_ref().map(TrustKeeper::trust);
-        let policy = plan::policy(config, hosts, trust, &kept.tickets, clock, metrics)?;
+        let policy = plan::policy(config, hosts, upstreams.clone(), trust, &kept.tickets, clock, metrics)?;
         let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
         let house = kept.house(&basis, pins, rules, runtime.clone())?;
         let (trust, registry) = (trust.cloned(), kept.registry.clone());
@@ -94,6 +99,8 @@ impl Prepared {
             next,
             issuer,
             tickets,
+            upstreams,
+            names,
         })
     }
 
@@ -145,6 +152,11 @@ impl Running {
     /// Who keeps the trust; `None` if no host asks for a certificate.
     pub(super) fn keeper(&self) -> Option<TrustKeeper> {
         self.lock().keeper.clone()
+    }
+
+    /// The upstreams in force.
+    pub(super) fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        self.lock().upstreams.clone()
     }
 
     /// The configuration in force, with every default filled in.
@@ -224,15 +236,10 @@ impl Running {
             let told = "this can't change without a restart, or an upgrade in place";
             problems.push(document.source.problem(pointer, told));
         }
-        for (name, upstream) in &document.config.upstreams {
-            for (index, endpoint) in upstream.endpoints.iter().enumerate() {
-                if let Err(error) = endpoint.as_str().to_socket_addrs() {
-                    let pointer = format!("/upstreams/{name}/endpoints/{index}");
-                    let told = format!("`{}` can't be resolved: {error}", endpoint.as_str());
-                    problems.push(document.source.problem(&pointer, told));
-                }
-            }
-        }
+        let names = Names::new(&document.config.dns)?;
+        let looked_up = upstreams::prepare(&document, &names, &in_force.upstreams, &self.metrics);
+        let (upstreams, unknown) = self.runtime.block_on(looked_up);
+        unknown.into_iter().for_each(|problem| problems.push(problem));
         problems.into_result(()).map_err(text)?;
         let (now, keeper) = (self.clock.now(), in_force.keeper.as_ref());
         let believe = |settings: &config::Trust| match keeper {
@@ -245,7 +252,9 @@ impl Running {
             None => (None, None),
         };
         let around = (&self.clock, &self.metrics, &self.runtime);
-        let mut prepared = Prepared::new(&document.config, plan, pins, &self.kept, keeper, around)?;
+        let upstreams = (upstreams, names);
+        let mut prepared =
+            Prepared::new(&document.config, plan, upstreams, pins, &self.kept, keeper, around)?;
         self.ask_first(&mut prepared)?;
         Ok((document.config, prepared))
     }
@@ -301,6 +310,11 @@ impl Running {
                 }
             });
         }
+        let (upstreams, names) = {
+            let in_force = self.lock();
+            (in_force.upstreams.clone(), in_force.names.clone())
+        };
+        self.runtime.spawn(upstreams::follow(upstreams, names, self.metrics.clone(), wanted.clone()));
         let Some(directory) = &self.kept.directory else { return };
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         if let Some(issuer) = issuer {
@@ -322,6 +336,8 @@ impl InForce {
     fn new(config: &Config, prepared: &Prepared) -> Self {
         Self {
             keeper: prepared.keeper.clone(),
+            upstreams: prepared.upstreams.clone(),
+            names: prepared.names.clone(),
             drain: config.timeouts.drain.get(),
             inputs: config::inputs(config),
             config: config.clone(),

@@ -1,12 +1,44 @@
 //! Speaks to a running gateway through its ops listener.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
+
+use super::failure::{CONFIG, Failure, UNAVAILABLE};
+use crate::config;
 use crate::ops::COMMAND;
 
 /// A gateway that doesn't answer within this time won't.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which gateway is asked.
+#[derive(Debug, Args)]
+pub(super) struct Running {
+    /// The configuration file: where it says `ops.bind`, the gateway is asked
+    #[arg(long, value_name = "FILE", required_unless_present = "ops")]
+    config: Option<PathBuf>,
+    /// The gateway's address for operators, if it isn't the one in the file
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "config")]
+    ops: Option<SocketAddr>,
+}
+
+impl Running {
+    /// Its address for operators.
+    pub(super) fn address(&self) -> Result<SocketAddr, Failure> {
+        match (&self.ops, &self.config) {
+            (Some(address), _) => Ok(*address),
+            (None, Some(file)) => {
+                let document = config::load(file);
+                let document = document.map_err(|problems| Failure::new(CONFIG, format!("\n{problems}")))?;
+                Ok(document.config.ops.bind)
+            }
+            // clap demands one of the two.
+            (None, None) => Ok(config::Ops::default().bind),
+        }
+    }
+}
 
 /// Why a gateway didn't do what it was asked.
 pub(super) enum Trouble {
@@ -14,6 +46,15 @@ pub(super) enum Trouble {
     Unreachable(String),
     /// It answered that it won't.
     Refused(String),
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Unreachable(told) => Self::new(UNAVAILABLE, told),
+            Trouble::Refused(told) => Self::new(CONFIG, told),
+        }
+    }
 }
 
 /// Has the gateway at `address` read its configuration anew.
@@ -24,6 +65,24 @@ pub(super) fn reload(address: SocketAddr) -> Result<(), Trouble> {
 /// The configuration that the gateway at `address` goes by, as YAML.
 pub(super) fn config(address: SocketAddr) -> Result<String, Trouble> {
     ask(address, |client, base| client.get(format!("{base}/config")))
+}
+
+/// The upstreams of the gateway at `address`, and how their endpoints are, as JSON.
+pub(super) fn upstreams(address: SocketAddr) -> Result<String, Trouble> {
+    ask(address, |client, base| client.get(format!("{base}/upstreams")))
+}
+
+/// Keeps new requests of the gateway at `address` from an endpoint, or lets them in again.
+pub(super) fn drain(
+    address: SocketAddr,
+    upstream: &str,
+    endpoint: SocketAddr,
+    is_drained: bool,
+) -> Result<(), Trouble> {
+    let verb = if is_drained { "drain" } else { "undrain" };
+    // Neither an upstream's name nor an address has anything to escape.
+    let path = format!("/upstreams/{upstream}/{endpoint}/{verb}");
+    ask(address, |client, base| client.post(format!("{base}{path}")).header(COMMAND, verb)).map(drop)
 }
 
 fn ask(

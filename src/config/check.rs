@@ -11,6 +11,7 @@ mod routes;
 mod sign_in;
 mod stores;
 mod trust;
+mod upstreams;
 
 use std::path::Path;
 
@@ -109,15 +110,6 @@ impl Report<'_> {
                 let pointer = self.element(&list, index);
                 self.path(&format!("{pointer}/certificate"), &tls.certificate);
                 self.path(&format!("{pointer}/key"), &tls.key);
-            }
-        }
-    }
-
-    fn upstreams(&mut self) {
-        for name in self.config.upstreams.keys() {
-            let pointer = format!("/upstreams/{name}/endpoints");
-            if self.is_given_empty(&pointer) {
-                self.problem(&pointer, format!("upstream `{name}` has no endpoint"));
             }
         }
     }

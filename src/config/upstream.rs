@@ -1,23 +1,65 @@
 //! `upstreams`: the applications behind the gate.
 
+mod endpoint;
+mod health;
+mod retries;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Endpoint;
+pub use endpoint::Endpoint;
+pub use health::{Ejection, Health};
+pub use retries::{Retries, UpstreamLimits};
 
-/// A named group of backends.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+use super::Period;
+
+/// A named group of backends that do the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// Addresses of the backends, `host:port`, spoken to over HTTP/1.1 and taken in turn.
+    /// Addresses of the backends, `host:port`, or mappings with `address`, `weight` and `drain`. A host name stands for
+    /// all addresses that it resolves to, and is resolved again by the TTL of its records.
     pub endpoints: Vec<Endpoint>,
+    /// How the endpoint of a request is chosen.
+    #[serde(default)]
+    pub balance: Balance,
+    /// Looks at each endpoint again and again, and keeps requests from those that are not well. Without it none is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// What keeps requests for a while from an endpoint that has failed with them.
+    #[serde(default)]
+    pub ejection: Ejection,
+    /// For how long an endpoint that comes, or comes back, gets less than its share: a tenth at first, then more and
+    /// more. Without it, all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<Period>,
+    /// When a request that one endpoint has failed is sent to another one. A request that was never sent always is.
+    #[serde(default)]
+    pub retries: Retries,
+    /// What the backends can bear at once, from this gateway.
+    #[serde(default)]
+    pub limits: UpstreamLimits,
     /// What the backend is told of the identity.
     #[serde(default)]
     pub identity: UpstreamIdentity,
 }
 
+/// How the endpoint of a request is chosen, among those that are well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// In turn, by weight.
+    #[default]
+    RoundRobin,
+    /// The less busy one of two that are drawn by lot, by weight.
+    LeastRequests,
+    /// Always the same one for the same user, as long as it is well; for others, the same for the same source address. When
+    /// endpoints come or go, only their users move (rendezvous hashing).
+    User,
+}
+
 /// What the backend is told of the identity.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamIdentity {
     /// Whether the identity header fields are set.

@@ -51,6 +51,7 @@ macro_rules! text_value {
 
 mod address;
 mod common_name;
+mod dns_server;
 mod list_source;
 mod names;
 mod network;
@@ -61,9 +62,10 @@ mod size;
 mod syslog;
 mod url;
 
-pub use address::Endpoint;
+pub use address::EndpointAddress;
 pub(super) use address::socket_address;
 pub use common_name::CommonNamePattern;
+pub use dns_server::DnsServer;
 pub use list_source::ListSource;
 pub use names::{FieldName, HostName, RouteContract, UpstreamName};
 pub use network::Network;

@@ -31,6 +31,10 @@ pub(super) enum Failure {
     StateUnavailable,
     /// No endpoint could be reached.
     UpstreamUnreachable,
+    /// No endpoint is well.
+    UpstreamDown,
+    /// The upstream has as much as it can bear, and the request waited for its turn in vain.
+    UpstreamBusy,
     /// The upstream closed the connection or answered what isn't HTTP.
     UpstreamBroken(&'static str),
     /// The upstream didn't answer in time.
@@ -56,6 +60,8 @@ pub fn codes() -> Vec<&'static str> {
         Failure::NotAllowed,
         Failure::StateUnavailable,
         Failure::UpstreamUnreachable,
+        Failure::UpstreamDown,
+        Failure::UpstreamBusy,
         Failure::UpstreamBroken(""),
         Failure::UpstreamTimeout,
     ];
@@ -85,7 +91,7 @@ impl Failure {
             Self::Certificate(Refusal { reason: Reason::RevocationUnknown, .. }) => 503,
             Self::SignInNeeded => 401,
             Self::SentToPortal => 303,
-            Self::StateUnavailable => 503,
+            Self::StateUnavailable | Self::UpstreamDown | Self::UpstreamBusy => 503,
             Self::Certificate(_) | Self::NotAllowed => 403,
             Self::NoRoute => 404,
             Self::UpstreamUnreachable | Self::UpstreamBroken(_) => 502,
@@ -110,6 +116,8 @@ impl Failure {
             Self::NotAllowed => "not_allowed",
             Self::StateUnavailable => "state_unavailable",
             Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamDown => "upstream_down",
+            Self::UpstreamBusy => "upstream_busy",
             Self::UpstreamBroken(_) => "upstream_broken",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::ClientGone => "client_gone",
@@ -131,7 +139,11 @@ impl Failure {
     /// Whose fault it is.
     pub(super) const fn fault(self) -> Fault {
         match self {
-            Self::UpstreamUnreachable | Self::UpstreamBroken(_) | Self::UpstreamTimeout => Fault::Upstream,
+            Self::UpstreamUnreachable
+            | Self::UpstreamDown
+            | Self::UpstreamBusy
+            | Self::UpstreamBroken(_)
+            | Self::UpstreamTimeout => Fault::Upstream,
             _ => Fault::Client,
         }
     }

@@ -79,6 +79,13 @@ pub(super) struct Admitted {
     pub(super) is_idempotent: bool,
 }
 
+impl Admitted {
+    /// Whether a body follows.
+    pub(super) const fn has_body(&self) -> bool {
+        !matches!(self.framing, None | Some(Framing::Length(0)))
+    }
+}
+
 /// Methods longer than this are no methods.
 const LONGEST_METHOD: usize = 24;
 
@@ -147,7 +154,7 @@ pub(super) fn admit(
         return Err(Failure::BodyTooLarge.into());
     }
     let expects_continue = expects_continue(request);
-    let with_identity = policy.upstreams[permit.upstream()].identity;
+    let with_identity = policy.upstreams[permit.upstream()].tells_identity();
     let identity = match &record.session {
         _ if !with_identity => &[],
         Some(standing) => &*standing.lines,

@@ -8,9 +8,8 @@ use rustls::ServerConfig;
 
 use super::fields::OwnedFields;
 use super::target::is_below;
-use crate::config::{
-    ClientCertificate, Endpoint, Headers, HostName, Limits, Network, Rejection, Require, Timeouts,
-};
+use super::upstream::Upstream;
+use crate::config::{ClientCertificate, Headers, HostName, Limits, Network, Rejection, Require, Timeouts};
 use crate::domain::{AuthMethod, ContractId, Identity, Role};
 use crate::ops::Metrics;
 
@@ -20,8 +19,8 @@ pub struct PolicySettings {
     pub hosts: Vec<HostSettings>,
     /// The routes, in any order.
     pub routes: Vec<crate::config::Route>,
-    /// The upstreams by name.
-    pub upstreams: Vec<(String, crate::config::Upstream)>,
+    /// The upstreams.
+    pub upstreams: Vec<Arc<Upstream>>,
     /// Names of the identity fields.
     pub headers: Headers,
     /// Whose word is taken for where a client is.
@@ -62,7 +61,7 @@ pub struct Policy {
     hosts: HashMap<Box<str>, Arc<Host>>,
     /// Longest path first.
     routes: Vec<Route>,
-    pub(super) upstreams: Vec<UpstreamPolicy>,
+    pub(super) upstreams: Vec<Arc<Upstream>>,
     pub(super) owned: OwnedFields,
     pub(super) headers: Headers,
     pub(super) trusted_proxies: Vec<Network>,
@@ -92,32 +91,16 @@ pub(super) struct Route {
     pub(super) upstream: usize,
 }
 
-/// What is known of an upstream on every worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct UpstreamPolicy {
-    pub(super) name: Box<str>,
-    pub(super) endpoints: Vec<Endpoint>,
-    pub(super) identity: bool,
-}
-
 impl Policy {
     /// Builds the snapshot. A route whose upstream doesn't exist is an error; the configuration's checks name it
     /// with its place before it comes to this.
     pub fn build(settings: PolicySettings, metrics: &Metrics) -> Result<Self, String> {
-        let upstreams: Vec<UpstreamPolicy> = settings
-            .upstreams
-            .into_iter()
-            .map(|(name, upstream)| UpstreamPolicy {
-                name: name.into(),
-                identity: upstream.identity.headers == crate::config::IdentityHeaders::Plain,
-                endpoints: upstream.endpoints,
-            })
-            .collect();
+        let upstreams = settings.upstreams;
         let mut routes = Vec::new();
         for route in settings.routes {
             let upstream = upstreams
                 .iter()
-                .position(|upstream| *upstream.name == *route.upstream.as_str())
+                .position(|upstream| upstream.name() == route.upstream.as_str())
                 .ok_or_else(|| format!("no upstream is called `{}`", route.upstream))?;
             routes.push(Route {
                 path: route.path.as_str().into(),

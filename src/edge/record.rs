@@ -10,7 +10,9 @@ use super::failure::{Failure, Fault};
 use super::rules::Rules;
 use super::sessions::Standing;
 use super::trail::Trail;
+use super::upstream::Endpoint;
 use crate::clock;
+use crate::domain;
 use crate::ops::Entry;
 
 /// One request under way. Dropping it is the end of the request, however it came about.
@@ -29,6 +31,9 @@ pub(super) struct Record {
     pub(super) path: String,
     /// Index of the upstream.
     pub(super) upstream: Option<usize>,
+    /// Where it was sent last, and how often it was sent.
+    endpoint: Option<Arc<Endpoint>>,
+    tries: u32,
     forwarded: Option<Instant>,
     first_byte: Option<Instant>,
     /// Status of the response; 0 until one is sent.
@@ -61,6 +66,8 @@ impl Record {
             method: String::new(),
             path: String::new(),
             upstream: None,
+            endpoint: None,
+            tries: 0,
             forwarded: None,
             first_byte: None,
             status: 0,
@@ -95,6 +102,25 @@ impl Record {
         self.forwarded = Some(clock::instant());
     }
 
+    /// It is sent to this endpoint.
+    pub(super) fn at(&mut self, endpoint: &Arc<Endpoint>) {
+        self.endpoint = Some(endpoint.clone());
+        self.tries += 1;
+    }
+
+    /// What tells whose request it is: the user, or the address that it came from if nobody is known.
+    pub(super) fn key(&self) -> String {
+        let identity = match (&self.session, self.verdict.standing()) {
+            (Some(held), _) => Some(&held.session.identity),
+            (None, domain::Standing::Good(identity)) => Some(identity),
+            (None, _) => None,
+        };
+        identity.map_or_else(
+            || self.connection.visitor(&self.verdict, self).source.to_string(),
+            |identity| format!("{} {}", identity.contract, identity.user),
+        )
+    }
+
     /// The head of the upstream's response is here.
     pub(super) fn answered(&mut self, status: u16) {
         self.status = status;
@@ -126,7 +152,7 @@ impl Drop for Record {
         if let Some(failure) = self.failure.filter(|failure| *failure != Failure::SentToPortal) {
             worker.metrics.failures.with_label_values(&[failure.code()]).inc();
         }
-        let upstream = self.upstream.map(|index| &self.verdict.rules.upstreams[index]);
+        let upstream = self.upstream.map(|index| &*self.verdict.rules.pools[index].upstream);
         let first_byte =
             self.forwarded.zip(self.first_byte).map(|(sent, came)| came.saturating_duration_since(sent));
         if let Some(upstream) = upstream {
@@ -151,6 +177,8 @@ impl Drop for Record {
             bytes_out: self.bytes_out,
             duration,
             upstream: upstream.map(|upstream| (&*upstream.name, first_byte)),
+            endpoint: self.endpoint.as_deref().map(Endpoint::label),
+            tries: self.tries,
             connection: by_trail.as_deref().unwrap_or(&self.verdict.log),
             session: self.session.as_ref().map_or(&[], |standing| &standing.log),
         });

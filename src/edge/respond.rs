@@ -61,7 +61,10 @@ pub(super) fn reply(failure: Failure, wants: Wants, record: &Record, now: Timest
         }
         // RFC 9110, section 15.5.2, demands a challenge. There is no registered scheme for a page to sign in on.
         Failure::SignInNeeded => fields.push(("www-authenticate".into(), "Session".to_owned())),
-        Failure::StateUnavailable => fields.push(("retry-after".into(), "5".to_owned())),
+        Failure::StateUnavailable | Failure::UpstreamDown => {
+            fields.push(("retry-after".into(), "5".to_owned()))
+        }
+        Failure::UpstreamBusy => fields.push(("retry-after".into(), "1".to_owned())),
         Failure::Certificate(_) if failure.status() == 503 => {
             fields.push(("retry-after".into(), "60".to_owned()))
         }

@@ -10,9 +10,8 @@ use rustls::pki_types::CertificateDer;
 use super::backstage::{Backstage, Session};
 use super::policy::Policy;
 use super::sessions::{Known, Question, Sessions};
-use super::upstream::Upstream;
+use super::upstream::{Pool, Upstream};
 use crate::domain::AuthMethod;
-use crate::ops::Metrics;
 use crate::pki::{Judge, Judgement, Trust};
 use crate::stores::{Registered, Registry};
 
@@ -35,25 +34,27 @@ pub(super) struct Rules {
     pub(super) registry: Option<Arc<Registry>>,
     pub(super) backstage: Arc<dyn Backstage>,
     /// By the policy's index.
-    pub(super) upstreams: Vec<Arc<Upstream>>,
+    pub(super) pools: Vec<Arc<Pool>>,
     pub(super) sessions: Sessions,
     judge: Option<Judge>,
 }
 
 impl Rules {
     /// The rules that follow from `orders`. An upstream that is what it was under the rules `before` keeps its connections.
-    pub(super) fn new(orders: &Orders, before: Option<&Self>, metrics: &Metrics) -> Self {
+    pub(super) fn new(orders: &Orders, before: Option<&Self>) -> Self {
         let policy = orders.policy.clone();
         let kept = |wanted: &_| {
-            let mut known = before.into_iter().flat_map(|before| &before.upstreams);
-            known.find(|upstream| upstream.is_for(wanted, &policy.timeouts, &policy.limits)).cloned()
+            let mut known = before.into_iter().flat_map(|before| &before.pools);
+            known.find(|pool| pool.is_for(wanted, &policy.timeouts, &policy.limits)).cloned()
         };
-        let upstream = |wanted| {
-            kept(wanted)
-                .unwrap_or_else(|| Arc::new(Upstream::new(wanted, &policy.timeouts, &policy.limits, metrics)))
+        let pool = |wanted| {
+            let new = |wanted: &Arc<Upstream>| {
+                Arc::new(Pool::new(wanted.clone(), &policy.timeouts, &policy.limits))
+            };
+            kept(wanted).unwrap_or_else(|| new(wanted))
         };
         Self {
-            upstreams: policy.upstreams.iter().map(upstream).collect(),
+            pools: policy.upstreams.iter().map(pool).collect(),
             judge: orders.trust.clone().map(Judge::new),
             registry: orders.registry.clone(),
             backstage: orders.backstage.clone(),

@@ -1,145 +1,145 @@
-//! Connections to the backends: each worker has its own, so no request crosses a core to get one.
+//! The applications behind the gate: named groups of endpoints, as all workers see them, and each worker's own connections
+//! to them ([`Pool`]).
+//!
+//! What is known of an endpoint (is it well, how busy is it) is known to all workers; a connection belongs to one of them,
+//! so no request crosses a core to get one.
 
-use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+mod attempt;
+mod balance;
+mod capacity;
+mod endpoint;
+mod look;
+mod pool;
+mod vitals;
 
-use bytes::BytesMut;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
 use prometheus::{Histogram, IntCounter};
-use tokio::net::TcpStream;
 
-use super::failure::Failure;
-use super::policy::UpstreamPolicy;
-use super::timer::Timer;
-use crate::clock;
-use crate::config::{Endpoint, Limits, Timeouts};
+pub(super) use self::attempt::{Attempt, Outcome};
+use self::capacity::{Budget, Capacity};
+pub use self::endpoint::{Condition, Endpoint};
+pub(super) use self::pool::{Link, Pool};
+use super::failure::Fault;
 use crate::ops::Metrics;
+use crate::{clock, config};
 
-/// One upstream, as one worker sees it.
-pub(super) struct Upstream {
+/// A named group of endpoints, as all workers see it.
+pub struct Upstream {
     pub(super) name: Box<str>,
-    policy: UpstreamPolicy,
-    endpoints: Vec<Idle>,
-    next: AtomicUsize,
-    connect_timeout: Duration,
-    idle_timeout: Duration,
-    most_idle: usize,
+    pub(super) settings: config::Upstream,
+    endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
+    /// Taken by whoever changes the endpoints.
+    changing: Mutex<()>,
+    capacity: Capacity,
+    budget: Budget,
     connects: IntCounter,
+    ejections: IntCounter,
+    retries: IntCounter,
+    retries_denied: IntCounter,
     pub(super) first_byte: Histogram,
 }
 
-/// An endpoint, with the connections to it that nobody uses at the moment: the last one that was used on top.
-struct Idle {
-    address: Endpoint,
-    links: Mutex<Vec<(Instant, TcpStream)>>,
-}
-
-/// A connection to an endpoint, in use.
-#[derive(Debug)]
-pub(super) struct Link {
-    pub(super) io: TcpStream,
-    /// What was read and not yet understood.
-    pub(super) read: BytesMut,
-    /// Whether it carried a request before: then the endpoint may have closed it just now.
-    pub(super) is_reused: bool,
-    endpoint: usize,
-}
-
 impl Upstream {
-    /// No connections yet.
-    pub(super) fn new(
-        policy: &UpstreamPolicy,
-        timeouts: &Timeouts,
-        limits: &Limits,
-        metrics: &Metrics,
-    ) -> Self {
-        let endpoints = policy.endpoints.iter().cloned();
+    /// The group of these settings, without any endpoint yet.
+    pub fn new(name: &str, settings: &config::Upstream, metrics: &Metrics) -> Self {
+        let labels = &[name];
         Self {
-            name: policy.name.clone(),
-            policy: policy.clone(),
-            endpoints: endpoints.map(|address| Idle { address, links: Mutex::default() }).collect(),
-            next: AtomicUsize::new(0),
-            connect_timeout: timeouts.upstream_connect.get(),
-            idle_timeout: timeouts.upstream_idle.get(),
-            most_idle: limits.upstream_idle_connections as usize,
-            connects: metrics.upstream_connects.with_label_values(&[&policy.name]),
-            first_byte: metrics.upstream_first_byte.with_label_values(&[&policy.name]),
+            name: name.into(),
+            endpoints: ArcSwap::default(),
+            changing: Mutex::default(),
+            capacity: Capacity::new(&settings.limits),
+            budget: Budget::new(settings.retries.budget_percent),
+            connects: metrics.upstream_connects.with_label_values(labels),
+            ejections: metrics.upstream_ejections.with_label_values(labels),
+            retries: metrics.upstream_retries.with_label_values(labels),
+            retries_denied: metrics.upstream_retries_denied.with_label_values(labels),
+            first_byte: metrics.upstream_first_byte.with_label_values(labels),
+            settings: settings.clone(),
         }
     }
 
-    /// Whether it is just what these settings ask for.
-    pub(super) fn is_for(&self, policy: &UpstreamPolicy, timeouts: &Timeouts, limits: &Limits) -> bool {
-        self.policy == *policy
-            && self.connect_timeout == timeouts.upstream_connect.get()
-            && self.idle_timeout == timeouts.upstream_idle.get()
-            && self.most_idle == limits.upstream_idle_connections as usize
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// A connection to the endpoint whose turn it is: an idle one, or a new one if there is none or `fresh` is
-    /// wanted. An endpoint that can't be reached is passed over: nothing was sent to it.
-    pub(super) async fn open(&self, fresh: bool, timer: &Timer) -> Result<Link, Failure> {
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        for turn in 0..self.endpoints.len() {
-            let endpoint = first.wrapping_add(turn) % self.endpoints.len();
-            if !fresh && let Some(io) = self.endpoints[endpoint].take() {
-                return Ok(Link { io, read: BytesMut::new(), is_reused: true, endpoint });
-            }
-            let address = &self.endpoints[endpoint].address;
-            timer.set(self.connect_timeout);
-            let connected = match timer.bound(TcpStream::connect(address.as_str())).await {
-                Ok(connected) => connected,
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
-            };
-            match connected.and_then(|io| io.set_nodelay(true).map(|()| io)) {
-                Ok(io) => {
-                    self.connects.inc();
-                    return Ok(Link { io, read: BytesMut::new(), is_reused: false, endpoint });
-                }
-                Err(error) => {
-                    tracing::warn!(upstream = %self.name, endpoint = %address, %error, "An endpoint can't be reached");
-                }
-            }
+    /// Whether it is told who is there.
+    pub(super) fn tells_identity(&self) -> bool {
+        self.settings.identity.headers == config::IdentityHeaders::Plain
+    }
+
+    /// What it was made from.
+    pub const fn settings(&self) -> &config::Upstream {
+        &self.settings
+    }
+
+    /// Its endpoints of now.
+    pub fn endpoints(&self) -> Arc<Vec<Arc<Endpoint>>> {
+        self.endpoints.load_full()
+    }
+
+    /// Requests that wait for their turn.
+    pub fn queued(&self) -> usize {
+        self.capacity.queued()
+    }
+
+    /// Says where the endpoint of this place in the settings is: at all these addresses. What was there before, here or in
+    /// the group that this one takes the place of, stays as well or ill as it is known to be. Only who is new while others
+    /// serve already (`joins`) starts slowly.
+    pub fn place(
+        &self,
+        index: usize,
+        addresses: &[SocketAddr],
+        before: Option<&Self>,
+        joins: Option<Instant>,
+    ) {
+        let Some(settings) = self.settings.endpoints.get(index) else { return };
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.endpoints();
+        let earlier = before.map(Self::endpoints).unwrap_or_default();
+        let name = settings.address.as_str();
+        let mut next: Vec<Arc<Endpoint>> =
+            now.iter().filter(|endpoint| endpoint.index() != index).cloned().collect();
+        for &address in addresses {
+            let is_it = |endpoint: &&Arc<Endpoint>| endpoint.is_at(name, address);
+            let known = now.iter().find(is_it).filter(|endpoint| endpoint.index() == index);
+            next.push(known.cloned().unwrap_or_else(|| {
+                let vitals = earlier.iter().find(is_it).map(|endpoint| endpoint.vitals().clone());
+                Arc::new(Endpoint::new(index, settings, address, vitals, joins))
+            }));
         }
-        Err(Failure::UpstreamUnreachable)
+        next.sort_by_key(|endpoint| (endpoint.index(), endpoint.address()));
+        next.dedup_by_key(|endpoint| (endpoint.index(), endpoint.address()));
+        self.endpoints.store(Arc::new(next));
     }
 
-    /// Keeps a connection for the next request. Its response must have been read to the last byte.
-    pub(super) fn give_back(&self, link: Link) {
-        let mut links = self.endpoints[link.endpoint].lock();
-        if link.read.is_empty() && links.len() < self.most_idle {
-            links.push((clock::instant(), link.io));
+    /// What came of a request at this endpoint. One that fails too many in a row is ejected.
+    fn note(&self, endpoint: &Endpoint, outcome: Outcome) {
+        let has_failed = match outcome {
+            Outcome::Answer(status) => matches!(status, 502..=504),
+            Outcome::Failure(failure) if failure.fault() == Fault::Upstream => true,
+            // The client's fault, which says nothing of the endpoint.
+            Outcome::Failure(_) => return,
+        };
+        let settings = &self.settings.ejection;
+        if !has_failed {
+            return endpoint.vitals().succeeds();
+        }
+        if settings.failures == 0 || !endpoint.vitals().fails(settings.failures) {
+            return;
+        }
+        let (endpoints, now) = (self.endpoints.load(), clock::instant());
+        let ejected = endpoints.iter().filter(|endpoint| endpoint.vitals().is_ejected(now)).count();
+        let most = endpoints.len() * usize::from(settings.most_percent) / 100;
+        if ejected < most.min(endpoints.len().saturating_sub(1)) && !endpoint.vitals().is_ejected(now) {
+            let period = endpoint.vitals().eject(now, settings.period.get());
+            self.ejections.inc();
+            let (upstream, seconds) = (&self.name, period.as_secs_f64());
+            tracing::warn!(%upstream, %endpoint, seconds, "An endpoint failed too often and is ejected");
         }
     }
-
-    /// Closes what was idle for too long, or was closed by the endpoint.
-    pub(super) fn sweep(&self, now: Instant) {
-        for endpoint in &self.endpoints {
-            endpoint.lock().retain(|(since, io)| {
-                now.saturating_duration_since(*since) < self.idle_timeout && is_quiet(io)
-            });
-        }
-    }
-}
-
-impl Idle {
-    fn take(&self) -> Option<TcpStream> {
-        let mut links = self.lock();
-        while let Some((_, io)) = links.pop() {
-            if is_quiet(&io) {
-                return Some(io);
-            }
-        }
-        None
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, TcpStream)>> {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether nothing came on an idle connection. An end means that it was closed; a byte would be the answer to a
-/// question that nobody asked, and must not become the answer to the next one. Costs no system call while quiet.
-fn is_quiet(io: &TcpStream) -> bool {
-    matches!(io.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }

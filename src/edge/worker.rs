@@ -87,7 +87,7 @@ impl Worker {
     pub fn new(settings: WorkerSettings, orders: &Orders, phase: watch::Receiver<Phase>) -> Arc<Self> {
         let WorkerSettings { clock, metrics, access_log, connections, id_seed } = settings;
         Arc::new(Self {
-            rules: ArcSwap::from_pointee(Rules::new(orders, None, &metrics)),
+            rules: ArcSwap::from_pointee(Rules::new(orders, None)),
             timers: Timers::new(clock::instant()),
             own_connections: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
@@ -102,7 +102,7 @@ impl Worker {
 
     /// Has new connections, and the next request of every open one, go by `orders`. Called from any thread.
     pub fn obey(&self, orders: &Orders) {
-        let next = Rules::new(orders, Some(&self.rules.load()), &self.metrics);
+        let next = Rules::new(orders, Some(&self.rules.load()));
         self.rules.store(Arc::new(next));
         self.wake_all();
     }
@@ -162,8 +162,8 @@ impl Worker {
         let now = clock::instant();
         self.timers.tick(now);
         self.access_log.flush();
-        for upstream in &self.rules.load().upstreams {
-            upstream.sweep(now);
+        for pool in &self.rules.load().pools {
+            pool.sweep(now);
         }
     }
 

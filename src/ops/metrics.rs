@@ -95,6 +95,20 @@ metrics! {
     upstream_connects: IntCounterVec = "sekisho_upstream_connects_total" ["upstream"];
     /// Exchanges with upstreams that failed, by upstream and cause.
     upstream_failures: IntCounterVec = "sekisho_upstream_failures_total" ["upstream", "cause"];
+    /// Endpoints that were ejected because requests failed there, by upstream.
+    upstream_ejections: IntCounterVec = "sekisho_upstream_ejections_total" ["upstream"];
+    /// Requests that were sent again after an endpoint had failed them, by upstream.
+    upstream_retries: IntCounterVec = "sekisho_upstream_retries_total" ["upstream"];
+    /// Requests that were not sent again because the budget for that was spent, by upstream.
+    upstream_retries_denied: IntCounterVec = "sekisho_upstream_retries_denied_total" ["upstream"];
+    /// Requests that are with an endpoint, tunnels included, by upstream and endpoint.
+    upstream_in_flight: GaugeVec = "sekisho_upstream_requests_in_flight" ["upstream", "endpoint"];
+    /// Requests that wait for their turn, by upstream.
+    upstream_queued: GaugeVec = "sekisho_upstream_requests_queued" ["upstream"];
+    /// 1 if an endpoint gets requests; 0 if it is ill, ejected or drained. By upstream and endpoint.
+    upstream_endpoint_usable: GaugeVec = "sekisho_upstream_endpoint_usable" ["upstream", "endpoint"];
+    /// Look-ups of the names of endpoints that failed, by upstream.
+    upstream_lookup_failures: IntCounterVec = "sekisho_upstream_lookup_failures_total" ["upstream"];
     /// WebSocket tunnels that are open.
     tunnels: IntGauge = "sekisho_tunnels";
     /// notAfter of a host's server certificate, by the kind of its key, in seconds since 1970.

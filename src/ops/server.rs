@@ -1,5 +1,5 @@
-//! The listener for operators, in plain HTTP/1.1: `/metrics`, `/livez`, `/readyz`; from the machine itself also `/config`
-//! and, by POST, `/reload`.
+//! The listener for operators, in plain HTTP/1.1: `/metrics`, `/livez`, `/readyz`; from the machine itself also `/config`,
+//! `/upstreams` and, by POST, `/reload` and `/upstreams/NAME/ENDPOINT/drain`.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -30,6 +30,10 @@ pub trait Operations: Send + Sync + 'static {
     fn reload(&self) -> Result<(), String>;
     /// The configuration in force, as YAML.
     fn config(&self) -> String;
+    /// The upstreams, and how their endpoints are, as JSON.
+    fn upstreams(&self) -> String;
+    /// Keeps new requests from an endpoint, or lets them in again; `false` if there is no such endpoint.
+    fn drain(&self, upstream: &str, endpoint: &str, is_drained: bool) -> bool;
 }
 
 /// Serves until it is dropped, or until `handed_over` is true: then somebody else accepts at this address, and
@@ -113,6 +117,7 @@ impl Answering {
         let path = request.uri().path();
         match (request.method(), path) {
             (&Method::POST, "/reload") => return self.reload(request).await,
+            (&Method::POST, path) if path.starts_with("/upstreams/") => return self.drain(request, path),
             (&Method::GET | &Method::HEAD, _) => {}
             _ => return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned()),
         }
@@ -127,21 +132,57 @@ impl Answering {
                 Some(operations) => text(StatusCode::OK, operations.config()),
                 None => from_elsewhere(),
             },
-            _ => text(StatusCode::NOT_FOUND, "try /metrics, /livez, /readyz or /config\n".to_owned()),
+            "/upstreams" => match &self.operations {
+                Some(operations) => text(StatusCode::OK, operations.upstreams()),
+                None => from_elsewhere(),
+            },
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "try /metrics, /livez, /readyz, /config or /upstreams\n".to_owned(),
+            ),
         }
     }
 
     async fn reload(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let Some(operations) = self.operations.clone() else { return from_elsewhere() };
-        // No page in a browser of this machine can send this without being asked first (CORS).
-        if !request.headers().contains_key(COMMAND) {
-            return text(StatusCode::FORBIDDEN, format!("this takes the header field {COMMAND}\n"));
+        if let Err(refused) = is_command(request) {
+            return refused;
         }
         match tokio::task::spawn_blocking(move || operations.reload()).await {
             Ok(Ok(())) => text(StatusCode::OK, "reloaded\n".to_owned()),
             Ok(Err(problem)) => text(StatusCode::UNPROCESSABLE_ENTITY, format!("{problem}\n")),
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the reload panicked\n".to_owned()),
         }
+    }
+}
+
+impl Answering {
+    fn drain(&self, request: &Request<Incoming>, path: &str) -> Response<Full<Bytes>> {
+        let Some(operations) = &self.operations else { return from_elsewhere() };
+        if let Err(refused) = is_command(request) {
+            return refused;
+        }
+        let parts: Vec<_> = path.split('/').skip(2).collect();
+        let is_drained = match parts[..] {
+            [upstream, endpoint, "drain"] => operations.drain(upstream, endpoint, true),
+            [upstream, endpoint, "undrain"] => operations.drain(upstream, endpoint, false),
+            _ => false,
+        };
+        if is_drained {
+            text(StatusCode::OK, "done\n".to_owned())
+        } else {
+            text(StatusCode::NOT_FOUND, "there is no such endpoint: see /upstreams\n".to_owned())
+        }
+    }
+}
+
+/// Whether one of our commands asks: no page in a browser of this machine can send that without being asked first (CORS).
+#[expect(clippy::result_large_err, reason = "it is the response itself")]
+fn is_command(request: &Request<Incoming>) -> Result<(), Response<Full<Bytes>>> {
+    if request.headers().contains_key(COMMAND) {
+        Ok(())
+    } else {
+        Err(text(StatusCode::FORBIDDEN, format!("this takes the header field {COMMAND}\n")))
     }
 }
 

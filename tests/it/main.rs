@@ -53,6 +53,7 @@ mod reload;
 mod reload_watch;
 mod under_change;
 mod upgrade;
+mod upstreams;
 mod systemd;
 mod pins;
 mod browser;

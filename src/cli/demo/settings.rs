@@ -185,7 +185,10 @@ mod tests {
                 ("/public", Require::Nothing)
             ]
         );
-        assert_eq!(config.upstreams.values().next().unwrap().endpoints[0].as_str(), "127.0.0.1:18080");
+        assert_eq!(
+            config.upstreams.values().next().unwrap().endpoints[0].address.as_str(),
+            "127.0.0.1:18080"
+        );
         assert_eq!(config.limits.body.bytes(), 16 << 30);
         assert_eq!(config.access_log, AccessLog::File("access.log".into()));
         assert_eq!(config.trust.unwrap().common_name, CommonNamePattern::default());

@@ -25,12 +25,20 @@ pub(in crate::config) fn socket_address<'de, D: Deserializer<'de>>(
 /// The address of a backend: an IP address or a host name, and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(into = "String")]
-pub struct Endpoint(String);
+pub struct EndpointAddress(String);
 
-impl Endpoint {
+impl EndpointAddress {
     /// `host:port`.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The address, if it is one, or the name and the port.
+    pub fn place(&self) -> Result<SocketAddr, (&str, u16)> {
+        self.0.parse().map_err(|_| {
+            let (name, port) = self.0.rsplit_once(':').unwrap_or((&self.0, ""));
+            (name, port.parse().unwrap_or_default())
+        })
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -49,14 +57,14 @@ impl Endpoint {
     }
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for EndpointAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
 text_value!(
-    Endpoint,
+    EndpointAddress,
     "an address such as `10.0.1.11:8080` or `app.internal:8080`",
     "^.+:[0-9]+$",
     "An address such as `10.0.1.11:8080` or `app.internal:8080`."
@@ -64,12 +72,12 @@ text_value!(
 
 #[cfg(test)]
 mod tests {
-    use super::Endpoint;
+    use super::EndpointAddress;
 
     #[test]
     fn an_endpoint_has_a_host_and_a_port() {
         for good in ["10.0.1.11:8080", "[::1]:80", "app.internal:8080", "localhost:1"] {
-            assert!(Endpoint::parse(good).is_ok(), "{good}");
+            assert!(EndpointAddress::parse(good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -84,7 +92,7 @@ mod tests {
             "http://app:80",
             "App:80",
         ] {
-            assert!(Endpoint::parse(bad).is_err(), "{bad}");
+            assert!(EndpointAddress::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Getting an answer: a connection to the upstream, the request on it, the head that comes back. Once more on a
-//! fresh connection, if the first one turned out to be closed and the request may be sent twice.
+//! Getting an answer: a connection to an endpoint, the request on it, the head that comes back. Once more at another one, if
+//! the first has failed and the request may be sent twice.
 
 use std::task::{Context, Poll};
 
@@ -9,6 +9,7 @@ use crate::edge::failure::Failure;
 use crate::edge::intake::Admitted;
 use crate::edge::record::Record;
 use crate::edge::timer::Timer;
+use crate::edge::upstream::{Attempt, Outcome};
 
 /// Who waits for the answer: one client, over one version of HTTP.
 pub(in crate::edge) trait Waiting {
@@ -31,28 +32,45 @@ pub(in crate::edge) async fn answer(
     let index = admitted.permit.upstream();
     record.forward(index);
     let rules = record.rules().clone();
-    let mut fresh = false;
+    // What was sent of a body can't be sent again: nobody has kept it.
+    let may_repeat = admitted.is_idempotent && !admitted.has_body();
+    let mut attempt = Attempt::begin(&rules.pools[index], || record.key(), waiting.timer()).await?;
     loop {
-        let link = rules.upstreams[index].open(fresh, waiting.timer()).await?;
+        let link = attempt.open(waiting.timer()).await?;
+        let endpoint = link.endpoint().clone();
+        record.at(&endpoint);
         let mut exchange = Exchange::begin(&rules, admitted, link, waiting.timer());
-        loop {
-            match std::future::poll_fn(|cx| waiting.poll_answer(cx, &mut exchange)).await {
-                Ok(Answer::Head(mut head)) => {
-                    if admitted.permit.is_personal() {
-                        head.keep_personal();
-                    }
-                    return Ok((exchange, head));
+        match head(&mut exchange, waiting).await {
+            Ok(mut head) => {
+                if attempt.goes_on(&endpoint, Outcome::Answer(head.status), may_repeat) {
+                    attempt.take_back(exchange.into_link());
+                    continue;
                 }
-                Ok(Answer::Continue) => waiting.go_on(),
-                Err(broken) => {
-                    record.bytes_in = exchange.bytes_in;
-                    if broken.was_stale && admitted.is_idempotent && !fresh {
-                        fresh = true;
-                        break;
-                    }
+                if admitted.permit.is_personal() {
+                    head.keep_personal();
+                }
+                return Ok((exchange, head));
+            }
+            Err(broken) => {
+                record.bytes_in = exchange.bytes_in;
+                let is_stale = broken.was_stale && admitted.is_idempotent;
+                let goes_on = is_stale && attempt.goes_on_fresh()
+                    || attempt.goes_on(&endpoint, Outcome::Failure(broken.failure), may_repeat);
+                if !goes_on {
                     return Err(broken.failure);
                 }
+                attempt.take_back(exchange.into_link());
             }
+        }
+    }
+}
+
+/// The head of the response.
+async fn head(exchange: &mut Exchange, waiting: &mut impl Waiting) -> Result<ResponseHead, Broken> {
+    loop {
+        match std::future::poll_fn(|cx| waiting.poll_answer(cx, exchange)).await? {
+            Answer::Head(head) => return Ok(head),
+            Answer::Continue => waiting.go_on(),
         }
     }
 }

@@ -111,9 +111,8 @@ enum Receiving {
 impl Exchange {
     /// Begins to send an admitted request over `link`.
     pub(in crate::edge) fn begin(rules: &Arc<Rules>, admitted: &Admitted, link: Link, timer: &Timer) -> Self {
-        let has_body = !matches!(admitted.framing, None | Some(Framing::Length(0)));
         let timeouts = &rules.policy.timeouts;
-        let (stage, patience) = match (has_body, admitted.expects_continue) {
+        let (stage, patience) = match (admitted.has_body(), admitted.expects_continue) {
             (true, true) => (Stage::Held, CONTINUE),
             (true, false) => (Stage::Body, timeouts.body_idle.get()),
             (false, _) => (Stage::Taken, timeouts.upstream_first_byte.get()),
@@ -226,7 +225,7 @@ impl Exchange {
     pub(in crate::edge) fn finish(self) {
         let is_sent = self.sending.stage == Stage::Taken && self.sending.is_flushed();
         if self.keeps_alive && is_sent && self.is_over() {
-            self.rules.upstreams[self.upstream].give_back(self.link);
+            self.rules.pools[self.upstream].give_back(self.link);
         }
     }
 

@@ -51,6 +51,10 @@ pub struct Entry<'a> {
     pub duration: Duration,
     /// The upstream and the time to the head of its response.
     pub upstream: Option<(&'a str, Option<Duration>)>,
+    /// The endpoint that it was sent to last.
+    pub endpoint: Option<&'a str>,
+    /// To how many it was sent.
+    pub tries: u32,
     /// What was formatted once per connection: client, host, TLS, standing, identity.
     pub connection: &'a [u8],
     /// What a session adds to that, with a comma before it; empty without one.
@@ -98,6 +102,12 @@ impl Entry<'_> {
                 number(out, ",\"upstream_first_byte_us\":", micros(first_byte));
             }
         }
+        if let Some(endpoint) = self.endpoint {
+            text(out, ",\"endpoint\":", endpoint);
+        }
+        if self.tries > 1 {
+            number(out, ",\"tries\":", self.tries.into());
+        }
         out.push(b',');
         out.extend_from_slice(self.connection);
         out.extend_from_slice(self.session);
@@ -127,6 +137,8 @@ mod tests {
             bytes_out: 12,
             duration: Duration::from_micros(250),
             upstream: Some(("banking", Some(Duration::from_micros(200)))),
+            endpoint: Some("10.0.0.1:80"),
+            tries: 2,
             connection: br#""client":"127.0.0.1:5""#,
             session: b"",
         }
@@ -141,7 +153,7 @@ mod tests {
             concat!(
                 r#"{"time":"2026-11-22T01:02:03.045Z","request_id":"00ff","protocol":"1.1","method":"GET","#,
                 r#""path":"/a\"\u000a{","status":200,"bytes_in":0,"bytes_out":12,"duration_us":250,"#,
-                r#""upstream":"banking","upstream_first_byte_us":200,"client":"127.0.0.1:5"}"#,
+                r#""upstream":"banking","upstream_first_byte_us":200,"endpoint":"10.0.0.1:80","tries":2,"client":"127.0.0.1:5"}"#,
                 "\n"
             )
         );

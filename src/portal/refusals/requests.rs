@@ -29,7 +29,7 @@ pub(super) const UNREADABLE: Texts = Texts {
 };
 
 /// By the code of the failure.
-pub(super) static TEXTS: [(&str, Texts); 17] = [
+pub(super) static TEXTS: [(&str, Texts); 19] = [
     ("bad_request", UNREADABLE),
     ("head_too_large", UNREADABLE),
     ("method_not_allowed", UNREADABLE),
@@ -102,6 +102,20 @@ pub(super) static TEXTS: [(&str, Texts); 17] = [
         Texts {
             ja: words("ただいまご利用になれません", "業務システムに接続できませんでした。", AGAIN_JA),
             en: words("Not available at the moment", "The banking application can't be reached.", AGAIN_EN),
+        },
+    ),
+    (
+        "upstream_down",
+        Texts {
+            ja: words("ただいまご利用になれません", "業務システムが停止しています。", AGAIN_JA),
+            en: words("Not available at the moment", "The banking application is down.", AGAIN_EN),
+        },
+    ),
+    (
+        "upstream_busy",
+        Texts {
+            ja: words("ただいま大変混み合っています", "業務システムへのアクセスが集中しています。", AGAIN_JA),
+            en: words("Very busy at the moment", "The banking application has too much to do.", AGAIN_EN),
         },
     ),
     (

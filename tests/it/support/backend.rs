@@ -65,7 +65,15 @@ impl Backend {
 
     /// Answers every request with the bytes that `answer` gives for it.
     pub fn answering(answer: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        Self::conversing(move |mut conversation| {
+        Self::over(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+    }
+
+    /// The same on this socket.
+    pub fn over(
+        listener: TcpListener,
+        answer: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        Self::conversing_over(listener, move |mut conversation| {
             while let Some(received) = conversation.receive() {
                 if conversation.stream.write_all(&answer(&received)).is_err() {
                     return;
@@ -76,7 +84,13 @@ impl Backend {
 
     /// Leaves each connection to `converse`, on a thread of its own.
     pub fn conversing(converse: impl Fn(Conversation) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::conversing_over(TcpListener::bind("127.0.0.1:0").unwrap(), converse)
+    }
+
+    fn conversing_over(
+        listener: TcpListener,
+        converse: impl Fn(Conversation) + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(Mutex::new(0));

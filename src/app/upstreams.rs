@@ -1,0 +1,224 @@
+//! The upstreams of the configuration in force: where their names lead, how their endpoints are, and what metrics say of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::config::{self, Document, EndpointAddress, Problem};
+use crate::edge::Upstream;
+use crate::ops::Metrics;
+
+/// A name is asked for again after its TTL, but neither sooner nor later than this.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(300);
+/// After a look-up that failed.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How often what metrics say of endpoints is brought up to date.
+const COUNT: Duration = Duration::from_secs(1);
+
+/// Who knows where names lead.
+#[derive(Clone)]
+pub(super) struct Names(TokioResolver);
+
+impl Names {
+    pub(super) fn new(settings: &config::Dns) -> Result<Self, String> {
+        let mut builder = if settings.servers.is_empty() {
+            TokioResolver::builder_tokio().map_err(|error| format!("/etc/resolv.conf: {error}"))?
+        } else {
+            let servers = settings.servers.iter().map(|server| name_server(server.address())).collect();
+            let servers = ResolverConfig::from_name_servers(servers);
+            TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default())
+        };
+        let options = builder.options_mut();
+        options.timeout = settings.timeout.get();
+        options.attempts = 2;
+        // IPv6 where there is no IPv4.
+        options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
+        // Whoever asks does so by the TTL.
+        options.cache_size = 0;
+        builder.build().map(Self).map_err(|error| error.to_string())
+    }
+
+    /// Where an endpoint is, and for how long that is true; `None` for ever.
+    async fn find(&self, address: &EndpointAddress) -> Result<(Vec<SocketAddr>, Option<Duration>), String> {
+        let (name, port) = match address.place() {
+            Ok(address) => return Ok((vec![address], None)),
+            Err(name) => name,
+        };
+        let found = self.0.lookup_ip(name).await.map_err(|error| error.to_string())?;
+        let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::from((ip, port))).collect();
+        if addresses.is_empty() {
+            return Err("it has no address".to_owned());
+        }
+        let left = found.valid_until().saturating_duration_since(clock::instant());
+        Ok((addresses, Some(left.clamp(SHORTEST, LONGEST))))
+    }
+}
+
+fn name_server(address: SocketAddr) -> NameServerConfig {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = address.port();
+        connection
+    });
+    NameServerConfig::new(address.ip(), true, connections.into())
+}
+
+/// The upstreams of a configuration. One that is in force as it is now wanted is kept; what is known of the endpoints of
+/// one that changes is kept too. Names of the others are looked up, and what leads nowhere comes with its place in the file.
+pub(super) async fn prepare(
+    document: &Document,
+    names: &Names,
+    in_force: &[Arc<Upstream>],
+    metrics: &Metrics,
+) -> (Vec<Arc<Upstream>>, Vec<Problem>) {
+    let (mut upstreams, mut problems) = (Vec::new(), Vec::new());
+    for (name, settings) in &document.config.upstreams {
+        let name = name.as_str();
+        let before = in_force.iter().find(|upstream| upstream.name() == name);
+        if let Some(same) = before.filter(|before| before.settings() == settings) {
+            upstreams.push(same.clone());
+            continue;
+        }
+        let upstream = Upstream::new(name, settings, metrics);
+        let joins = before.map(|_| clock::instant());
+        let looked_up = settings.endpoints.iter().map(|endpoint| names.find(&endpoint.address));
+        let looked_up = futures_util::future::join_all(looked_up).await;
+        for (index, found) in looked_up.into_iter().enumerate() {
+            match found {
+                Ok((addresses, _)) => {
+                    upstream.place(index, &addresses, before.map(|before| &**before), joins)
+                }
+                Err(error) => {
+                    let pointer = format!("/upstreams/{name}/endpoints/{index}");
+                    let address = settings.endpoints[index].address.as_str();
+                    let told = format!("`{address}` can't be resolved: {error}");
+                    problems.push(document.source.problem(&pointer, told));
+                }
+            }
+        }
+        upstreams.push(Arc::new(upstream));
+    }
+    (upstreams, problems)
+}
+
+/// Looks at endpoints and looks names up, until `wanted` changes.
+pub(super) async fn follow(
+    upstreams: Vec<Arc<Upstream>>,
+    names: Names,
+    metrics: Metrics,
+    mut wanted: watch::Receiver<()>,
+) {
+    let mut tasks = JoinSet::new();
+    for upstream in &upstreams {
+        tasks.spawn(look(upstream.clone()));
+        for (index, endpoint) in upstream.settings().endpoints.iter().enumerate() {
+            if endpoint.address.place().is_err() {
+                tasks.spawn(look_up(upstream.clone(), index, names.clone(), metrics.clone()));
+            }
+        }
+    }
+    tasks.spawn(count(upstreams, metrics));
+    // The sender goes when its configuration does; with the tasks' set go the tasks.
+    let _ = wanted.changed().await;
+}
+
+async fn look(upstream: Arc<Upstream>) {
+    loop {
+        upstream.look().await;
+        let Some(health) = &upstream.settings().health else { return };
+        // Give or take a tenth, so that gateways that were started together don't ask together for ever.
+        let every = health.every.get();
+        tokio::time::sleep(every.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
+    }
+}
+
+async fn look_up(upstream: Arc<Upstream>, index: usize, names: Names, metrics: Metrics) {
+    let address = &upstream.settings().endpoints[index].address;
+    let mut is_failing = false;
+    loop {
+        let after = match names.find(address).await {
+            Ok((addresses, left)) => {
+                is_failing = false;
+                upstream.place(index, &addresses, None, Some(clock::instant()));
+                left.unwrap_or(LONGEST)
+            }
+            Err(error) => {
+                metrics.upstream_lookup_failures.with_label_values(&[upstream.name()]).inc();
+                if !is_failing {
+                    let upstream = upstream.name();
+                    tracing::warn!(%upstream, endpoint = %address, error, "A name can't be resolved: its last addresses stay");
+                }
+                is_failing = true;
+                AGAIN
+            }
+        };
+        tokio::time::sleep(after).await;
+    }
+}
+
+async fn count(upstreams: Vec<Arc<Upstream>>, metrics: Metrics) {
+    let mut tick = tokio::time::interval(COUNT);
+    loop {
+        tick.tick().await;
+        let now = clock::instant();
+        metrics.upstream_endpoint_usable.reset();
+        metrics.upstream_in_flight.reset();
+        metrics.upstream_queued.reset();
+        for upstream in &upstreams {
+            #[expect(clippy::cast_precision_loss, reason = "requests are far fewer than 2^53")]
+            metrics.upstream_queued.with_label_values(&[upstream.name()]).set(upstream.queued() as f64);
+            for endpoint in upstream.endpoints().iter() {
+                let labels = &[upstream.name(), endpoint.label()];
+                let is_usable = f64::from(u8::from(endpoint.condition(now).is_usable()));
+                metrics.upstream_endpoint_usable.with_label_values(labels).set(is_usable);
+                #[expect(clippy::cast_precision_loss, reason = "requests are far fewer than 2^53")]
+                metrics.upstream_in_flight.with_label_values(labels).set(endpoint.in_flight() as f64);
+            }
+        }
+    }
+}
+
+/// The upstreams and how their endpoints are, as JSON.
+pub(super) fn describe(upstreams: &[Arc<Upstream>]) -> String {
+    let now = clock::instant();
+    let upstreams: Vec<_> = upstreams
+        .iter()
+        .map(|upstream| {
+            let endpoints: Vec<_> = upstream
+                .endpoints()
+                .iter()
+                .map(|endpoint| {
+                    json!({
+                        "endpoint": endpoint.label(),
+                        "configured": endpoint.name(),
+                        "condition": endpoint.condition(now).code(),
+                        "in_flight": endpoint.in_flight(),
+                    })
+                })
+                .collect();
+            json!({ "upstream": upstream.name(), "queued": upstream.queued(), "endpoints": endpoints })
+        })
+        .collect();
+    serde_json::to_string_pretty(&upstreams).unwrap_or_default() + "\n"
+}
+
+/// Keeps new requests from an endpoint, or lets them in again; `false` if there is no such endpoint.
+pub(super) fn drain(upstreams: &[Arc<Upstream>], upstream: &str, endpoint: &str, is_drained: bool) -> bool {
+    let found = upstreams.iter().filter(|found| found.name() == upstream);
+    let endpoints: Vec<_> = found.flat_map(|upstream| upstream.endpoints().to_vec()).collect();
+    let mut is_found = false;
+    for found in endpoints.iter().filter(|found| found.label() == endpoint) {
+        found.drain(is_drained, clock::instant());
+        is_found = true;
+        tracing::info!(upstream, endpoint, is_drained, "An operator drained an endpoint, or let it in again");
+    }
+    is_found
+}

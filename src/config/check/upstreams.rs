@@ -1,0 +1,145 @@
+//! Upstreams: endpoints that are there, numbers that mean something.
+
+use super::Report;
+use crate::config::Upstream;
+
+impl Report<'_> {
+    pub(super) fn upstreams(&mut self) {
+        for (name, upstream) in &self.config.upstreams {
+            let pointer = format!("/upstreams/{name}");
+            let endpoints = format!("{pointer}/endpoints");
+            if self.is_given_empty(&endpoints) {
+                self.problem(&endpoints, format!("upstream `{name}` has no endpoint"));
+            }
+            self.endpoints_differ(&endpoints, upstream);
+            self.health_of(&pointer, upstream);
+            self.percentages(&pointer, upstream);
+            self.retries_of(&pointer, upstream);
+        }
+    }
+
+    fn endpoints_differ(&mut self, list: &str, upstream: &Upstream) {
+        for (index, endpoint) in upstream.endpoints.iter().enumerate() {
+            let is_same = |other: &crate::config::Endpoint| other.address == endpoint.address;
+            if let Some(earlier) = upstream.endpoints[..index].iter().position(is_same) {
+                let first = self.first(&self.element(list, earlier));
+                let message = format!("`{}` is listed twice{first}: write a `weight`", endpoint.address);
+                self.problem(&self.element(list, index), message);
+            }
+        }
+    }
+
+    fn health_of(&mut self, pointer: &str, upstream: &Upstream) {
+        let Some(health) = &upstream.health else { return };
+        let at = |key: &str| format!("{pointer}/health/{key}");
+        match &health.path {
+            Some(path) if !is_target(path) => {
+                self.problem(&at("path"), format!("expected a path such as `/health`, found `{path}`"));
+            }
+            Some(_) => {}
+            None => {
+                for key in ["host", "statuses"] {
+                    if self.source.contains(&at(key)) && !self.is_lost(&at("path")) {
+                        self.problem(
+                            &at(key),
+                            "nothing is asked without a `path`: there is only a connection",
+                        );
+                    }
+                }
+            }
+        }
+        self.statuses(&at("statuses"), &health.statuses, 100..=599);
+        if health.timeout.get() > health.every.get() {
+            let message =
+                format!("{} is longer than from one look to the next ({})", health.timeout, health.every);
+            let key = if self.source.contains(&at("timeout")) { "timeout" } else { "every" };
+            self.problem(&at(key), message);
+        }
+    }
+
+    fn percentages(&mut self, pointer: &str, upstream: &Upstream) {
+        for (key, percent) in [
+            ("ejection/most_percent", upstream.ejection.most_percent),
+            ("retries/budget_percent", upstream.retries.budget_percent),
+        ] {
+            if percent > 100 {
+                self.problem(&format!("{pointer}/{key}"), format!("expected at most 100, found {percent}"));
+            }
+        }
+    }
+
+    fn retries_of(&mut self, pointer: &str, upstream: &Upstream) {
+        let retries = &upstream.retries;
+        let at = |key: &str| format!("{pointer}/retries/{key}");
+        self.statuses(&at("statuses"), &retries.statuses, 400..=599);
+        if retries.most > 10 {
+            self.problem(&at("most"), format!("expected at most 10, found {}", retries.most));
+        }
+        if retries.most == 0 && !self.is_lost(&at("most")) {
+            for (key, is_meant) in
+                [("timeouts", retries.timeouts), ("statuses", !retries.statuses.is_empty())]
+            {
+                if is_meant {
+                    self.problem(&at(key), "nothing is sent again without `most`");
+                }
+            }
+        }
+    }
+
+    fn statuses(&mut self, list: &str, statuses: &[u16], range: std::ops::RangeInclusive<u16>) {
+        for (index, status) in statuses.iter().enumerate() {
+            if !range.contains(status) {
+                let (least, most) = (range.start(), range.end());
+                let message = format!("expected a status from {least} to {most}, found {status}");
+                self.problem(&self.element(list, index), message);
+            }
+        }
+    }
+}
+
+/// Whether it can stand in a request line.
+fn is_target(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::{BASE, mistakes, with};
+
+    /// What is wrong with an upstream that has this beside its endpoint.
+    fn wrong(more: &str) -> String {
+        let found = mistakes(&with(&format!("    {more}"))).concat();
+        // Without the place, which `load`'s tests hold.
+        found.split_once(' ').map(|(_, message)| message.to_owned()).unwrap_or_default()
+    }
+
+    #[test]
+    fn numbers_of_an_upstream_mean_something() {
+        for (more, expected) in [
+            ("balance: user\n    slow_start: 30s", ""),
+            ("health: { path: '/health?deep=1', statuses: [200, 204], host: app.internal }", ""),
+            ("health: {}", ""),
+            ("health: { path: health }", "expected a path such as `/health`, found `health`"),
+            ("health: { path: '/a b' }", "expected a path such as `/health`, found `/a b`"),
+            ("health: { host: a.internal }", "nothing is asked without a `path`: there is only a connection"),
+            ("health: { path: /, statuses: [99] }", "expected a status from 100 to 599, found 99"),
+            ("health: { every: 1s }", "2s is longer than from one look to the next (1s)"),
+            ("ejection: { most_percent: 101 }", "expected at most 100, found 101"),
+            ("retries: { most: 2, timeouts: true, statuses: [502, 503], budget_percent: 10 }", ""),
+            ("retries: { most: 11 }", "expected at most 10, found 11"),
+            ("retries: { most: 1, statuses: [200] }", "expected a status from 400 to 599, found 200"),
+            ("retries: { statuses: [503] }", "nothing is sent again without `most`"),
+            ("limits: { requests: 0 }", "expected a whole number from 1 to 4294967295, found the number 0"),
+        ] {
+            let found = wrong(more);
+            assert_eq!(found, expected, "{more}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_listed_once() {
+        let yaml = BASE.replace("[10.0.0.1:80]", "[{ address: 10.0.0.1:80, weight: 2 }, 10.0.0.1:80]");
+        let expected = "13:54 `10.0.0.1:80` is listed twice: first on line 13: write a `weight`";
+        assert_eq!(mistakes(&yaml).concat(), expected);
+    }
+}

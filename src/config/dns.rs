@@ -1,0 +1,23 @@
+//! `dns`: who is asked for the addresses of upstreams.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{DnsServer, Period};
+
+/// Who is asked for the addresses of upstreams that are given by name. `/etc/hosts` comes first in any case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dns {
+    /// DNS servers, as IP addresses with or without a port (53); those of `/etc/resolv.conf` if absent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<DnsServer>,
+    /// How long one server has for its answer. Each is asked twice.
+    pub timeout: Period,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self { servers: Vec::new(), timeout: Period::seconds(2) }
+    }
+}

@@ -1,0 +1,116 @@
+//! What was tried for one request.
+
+use std::sync::Arc;
+
+use super::balance;
+use super::capacity::Room;
+use super::endpoint::Endpoint;
+use super::pool::{Link, Pool};
+use crate::config::Balance;
+use crate::edge::failure::{Failure, Fault};
+use crate::edge::timer::Timer;
+
+/// One request's way to an endpoint, from its turn in the queue to the head of its response.
+pub(in crate::edge) struct Attempt {
+    pool: Arc<Pool>,
+    /// Whose request it is.
+    key: u64,
+    /// Who has failed it.
+    failed: Vec<Arc<Endpoint>>,
+    /// Whether only a new connection will do.
+    is_fresh: bool,
+    /// How often it was sent again.
+    again: u32,
+    room: Room,
+}
+
+/// What came of it at one endpoint.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::edge) enum Outcome {
+    /// An answer with this status.
+    Answer(u16),
+    /// None.
+    Failure(Failure),
+}
+
+impl Attempt {
+    /// Waits for the request's turn.
+    pub(in crate::edge) async fn begin(
+        pool: &Arc<Pool>,
+        key: impl FnOnce() -> String,
+        timer: &Timer,
+    ) -> Result<Self, Failure> {
+        let upstream = &pool.upstream;
+        let sticks = upstream.settings.balance == Balance::User;
+        let key = if sticks { balance::hash(key().as_bytes()) } else { 0 };
+        let room = upstream.capacity.request(timer).await?;
+        upstream.budget.earn();
+        Ok(Self { pool: pool.clone(), key, failed: Vec::new(), is_fresh: false, again: 0, room })
+    }
+
+    /// A connection to an endpoint that hasn't failed this request. Who can't be reached is passed over: nothing was sent.
+    pub(in crate::edge) async fn open(&mut self, timer: &Timer) -> Result<Link, Failure> {
+        loop {
+            let Some(endpoint) = self.pool.choose(self.key, |endpoint| !self.has_failed(endpoint)) else {
+                let has_tried = !self.failed.is_empty();
+                return Err(if has_tried { Failure::UpstreamUnreachable } else { Failure::UpstreamDown });
+            };
+            match self.pool.open(&endpoint, self.is_fresh, timer).await? {
+                Some(mut link) => {
+                    link.hold(self.room.take());
+                    return Ok(link);
+                }
+                None => {
+                    self.pool.upstream.note(&endpoint, Outcome::Failure(Failure::UpstreamUnreachable));
+                    self.failed.push(endpoint);
+                }
+            }
+        }
+    }
+
+    /// Whether the request is sent again after what came of it at this endpoint: to another one, or to the same if there is no
+    /// other. It must be one that may be sent twice and is whole in our hands.
+    pub(in crate::edge) fn goes_on(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        outcome: Outcome,
+        may_repeat: bool,
+    ) -> bool {
+        let upstream = &self.pool.upstream;
+        upstream.note(endpoint, outcome);
+        let retries = &upstream.settings.retries;
+        let is_reason = match outcome {
+            Outcome::Answer(status) => retries.statuses.contains(&status),
+            Outcome::Failure(Failure::UpstreamTimeout) => retries.timeouts,
+            Outcome::Failure(failure) => failure.fault() == Fault::Upstream,
+        };
+        if !(is_reason && may_repeat) || self.again >= retries.most {
+            return false;
+        }
+        if !upstream.budget.spend() {
+            upstream.retries_denied.inc();
+            return false;
+        }
+        upstream.retries.inc();
+        self.again += 1;
+        self.failed.push(endpoint.clone());
+        if !self.pool.has_usable(|endpoint| !self.has_failed(endpoint)) {
+            self.failed.clear();
+        }
+        true
+    }
+
+    /// Whether it is sent again, over a new connection, after one that had been kept was found closed. Nobody has failed.
+    pub(in crate::edge) const fn goes_on_fresh(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_fresh, true)
+    }
+
+    /// Keeps the request's turn while its connection goes.
+    pub(in crate::edge) fn take_back(&mut self, link: Link) {
+        self.room = link.release();
+    }
+
+    fn has_failed(&self, endpoint: &Endpoint) -> bool {
+        self.failed.iter().any(|failed| std::ptr::eq(Arc::as_ptr(failed), endpoint))
+    }
+}

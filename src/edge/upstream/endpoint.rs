@@ -1,0 +1,149 @@
+//! One address of an upstream.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::vitals::Vitals;
+use crate::config;
+
+/// One address of an upstream.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Which of the configured endpoints it is.
+    index: usize,
+    /// As it was configured: what it is a resolution of.
+    name: Box<str>,
+    address: SocketAddr,
+    /// As it is written down, everywhere.
+    label: Box<str>,
+    /// Of its label, the same in every gateway.
+    hash: u64,
+    weight: u64,
+    drains: bool,
+    vitals: Arc<Vitals>,
+}
+
+/// Whether an endpoint gets requests, and if not, why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// It gets requests.
+    Well,
+    /// Nobody has looked yet: it gets requests.
+    Unknown,
+    /// Looks have found it ill.
+    Ill,
+    /// It has failed too many requests lately.
+    Ejected,
+    /// It is to get none.
+    Drained,
+}
+
+impl Condition {
+    /// The word for it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Unknown => "unknown",
+            Self::Ill => "ill",
+            Self::Ejected => "ejected",
+            Self::Drained => "drained",
+        }
+    }
+
+    /// Whether it gets requests.
+    pub const fn is_usable(self) -> bool {
+        matches!(self, Self::Well | Self::Unknown)
+    }
+}
+
+impl Endpoint {
+    pub(super) fn new(
+        index: usize,
+        settings: &config::Endpoint,
+        address: SocketAddr,
+        vitals: Option<Arc<Vitals>>,
+        joins: Option<Instant>,
+    ) -> Self {
+        let label: Box<str> = address.to_string().into();
+        Self {
+            index,
+            name: settings.address.as_str().into(),
+            address,
+            hash: super::balance::hash(label.as_bytes()),
+            label,
+            weight: settings.weight.get().into(),
+            drains: settings.drain,
+            vitals: vitals.unwrap_or_else(|| Arc::new(Vitals::new(joins))),
+        }
+    }
+
+    pub(super) const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// As it was configured.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// As it is written down.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    pub(super) const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(super) fn is_at(&self, name: &str, address: SocketAddr) -> bool {
+        *self.name == *name && self.address == address
+    }
+
+    pub(super) const fn vitals(&self) -> &Arc<Vitals> {
+        &self.vitals
+    }
+
+    /// How it is.
+    pub fn condition(&self, now: Instant) -> Condition {
+        match () {
+            () if self.drains || self.vitals.is_drained() => Condition::Drained,
+            () if self.vitals.is_ill() => Condition::Ill,
+            () if self.vitals.is_ejected(now) => Condition::Ejected,
+            () if self.vitals.is_seen() => Condition::Well,
+            () => Condition::Unknown,
+        }
+    }
+
+    pub(super) fn is_usable(&self, now: Instant) -> bool {
+        !(self.drains || self.vitals.is_drained() || self.vitals.is_ill() || self.vitals.is_ejected(now))
+    }
+
+    /// Its share of the requests, for now.
+    pub(super) fn share(&self, slow_start: Option<Duration>, now: Instant) -> u64 {
+        self.weight * self.vitals.share(slow_start, now)
+    }
+
+    /// Requests that are with it.
+    pub fn in_flight(&self) -> usize {
+        self.vitals.in_flight()
+    }
+
+    /// Keeps new requests from it, or lets them in again, until the process ends. Those of the configuration's `drain` stay
+    /// away either way.
+    pub fn drain(&self, is_drained: bool, now: Instant) {
+        self.vitals.drain(is_drained, now);
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)
+    }
+}

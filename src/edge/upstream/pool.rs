@@ -1,0 +1,219 @@
+//! One worker's connections to an upstream: those in use, and those kept for the next request.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::net::TcpStream;
+
+use super::Upstream;
+use super::balance::{self, Turns};
+use super::capacity::Room;
+use super::endpoint::Endpoint;
+use crate::clock;
+use crate::config::{Limits, Timeouts};
+use crate::edge::failure::Failure;
+use crate::edge::timer::Timer;
+
+/// One worker's connections to an upstream.
+pub(in crate::edge) struct Pool {
+    pub(in crate::edge) upstream: Arc<Upstream>,
+    shelves: Mutex<Vec<Shelf>>,
+    turns: Mutex<Turns>,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    most_idle: usize,
+}
+
+/// The connections to one endpoint that nobody uses at the moment: the last one that was used on top.
+struct Shelf {
+    endpoint: Arc<Endpoint>,
+    kept: Vec<Kept>,
+}
+
+/// A connection that nobody uses at the moment.
+struct Kept {
+    since: Instant,
+    io: TcpStream,
+    room: Room,
+}
+
+/// A connection to an endpoint, in use.
+#[derive(Debug)]
+pub(in crate::edge) struct Link {
+    pub(in crate::edge) io: TcpStream,
+    /// What was read and not yet understood.
+    pub(in crate::edge) read: BytesMut,
+    /// Whether it carried a request before: then the endpoint may have closed it just now.
+    pub(in crate::edge) is_reused: bool,
+    visit: Visit,
+    /// The connection's own room.
+    connection: Room,
+    /// The room of the request that it carries.
+    request: Room,
+}
+
+/// A request that is with an endpoint, until it is dropped.
+#[derive(Debug)]
+struct Visit(Arc<Endpoint>);
+
+impl Pool {
+    /// No connections yet.
+    pub(in crate::edge) fn new(upstream: Arc<Upstream>, timeouts: &Timeouts, limits: &Limits) -> Self {
+        Self {
+            upstream,
+            shelves: Mutex::default(),
+            turns: Mutex::default(),
+            connect_timeout: timeouts.upstream_connect.get(),
+            idle_timeout: timeouts.upstream_idle.get(),
+            most_idle: limits.upstream_idle_connections as usize,
+        }
+    }
+
+    /// Whether it is just what these settings ask for.
+    pub(in crate::edge) fn is_for(
+        &self,
+        upstream: &Arc<Upstream>,
+        timeouts: &Timeouts,
+        limits: &Limits,
+    ) -> bool {
+        Arc::ptr_eq(&self.upstream, upstream)
+            && self.connect_timeout == timeouts.upstream_connect.get()
+            && self.idle_timeout == timeouts.upstream_idle.get()
+            && self.most_idle == limits.upstream_idle_connections as usize
+    }
+
+    /// The endpoint whose turn it is, among those that are `wanted`.
+    pub(super) fn choose(&self, key: u64, wanted: impl Fn(&Endpoint) -> bool) -> Option<Arc<Endpoint>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        balance::choose(&self.upstream, &mut turns, key, clock::instant(), wanted)
+    }
+
+    /// Whether there is any that is `wanted`.
+    pub(super) fn has_usable(&self, wanted: impl Fn(&Endpoint) -> bool) -> bool {
+        let now = clock::instant();
+        self.upstream.endpoints.load().iter().any(|endpoint| endpoint.is_usable(now) && wanted(endpoint))
+    }
+
+    /// A connection to this endpoint: one that was kept, or a new one if there is none or `fresh` is wanted. `None` if it
+    /// can't be reached.
+    pub(super) async fn open(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        fresh: bool,
+        timer: &Timer,
+    ) -> Result<Option<Link>, Failure> {
+        if !fresh && let Some((io, connection)) = self.take(endpoint) {
+            return Ok(Some(Link::new(io, true, endpoint, connection)));
+        }
+        let connection = self.upstream.capacity.connection(timer).await?;
+        timer.set(self.connect_timeout);
+        let connected = match timer.bound(TcpStream::connect(endpoint.address())).await {
+            Ok(connected) => connected,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        match connected.and_then(|io| io.set_nodelay(true).map(|()| io)) {
+            Ok(io) => {
+                self.upstream.connects.inc();
+                Ok(Some(Link::new(io, false, endpoint, connection)))
+            }
+            Err(error) => {
+                let upstream = &self.upstream.name;
+                tracing::warn!(%upstream, %endpoint, %error, "An endpoint can't be reached");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request. Its response must have been read to the last byte.
+    pub(in crate::edge) fn give_back(&self, link: Link) {
+        let Link { io, read, visit, connection, .. } = link;
+        // Whoever waits for a connection in another worker can't use this one.
+        if !read.is_empty() || self.upstream.capacity.wants_connections() {
+            return;
+        }
+        let mut shelves = self.lock();
+        let kept = Kept { since: clock::instant(), io, room: connection };
+        match shelves.iter_mut().find(|shelf| Arc::ptr_eq(&shelf.endpoint, &visit.0)) {
+            Some(shelf) if shelf.kept.len() < self.most_idle => shelf.kept.push(kept),
+            None if self.most_idle > 0 => {
+                shelves.push(Shelf { endpoint: visit.0.clone(), kept: vec![kept] });
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// Closes what was idle for too long, was closed by the endpoint, leads to one that gets no requests any more, or keeps
+    /// others from having a connection.
+    pub(in crate::edge) fn sweep(&self, now: Instant) {
+        let mut shelves = self.lock();
+        if self.upstream.capacity.wants_connections() {
+            return shelves.clear();
+        }
+        let endpoints = self.upstream.endpoints.load();
+        shelves.retain_mut(|shelf| {
+            let is_there = endpoints.iter().any(|endpoint| Arc::ptr_eq(endpoint, &shelf.endpoint));
+            shelf.kept.retain(|kept| {
+                now.saturating_duration_since(kept.since) < self.idle_timeout && is_quiet(&kept.io)
+            });
+            is_there && shelf.endpoint.is_usable(now) && !shelf.kept.is_empty()
+        });
+    }
+
+    fn take(&self, endpoint: &Arc<Endpoint>) -> Option<(TcpStream, Room)> {
+        let mut shelves = self.lock();
+        let shelf = shelves.iter_mut().find(|shelf| Arc::ptr_eq(&shelf.endpoint, endpoint))?;
+        while let Some(Kept { io, room, .. }) = shelf.kept.pop() {
+            if is_quiet(&io) {
+                return Some((io, room));
+            }
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Shelf>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Link {
+    fn new(io: TcpStream, is_reused: bool, endpoint: &Arc<Endpoint>, connection: Room) -> Self {
+        endpoint.vitals().enters();
+        Self {
+            io,
+            read: BytesMut::new(),
+            is_reused,
+            visit: Visit(endpoint.clone()),
+            connection,
+            request: None,
+        }
+    }
+
+    /// Where it leads.
+    pub(in crate::edge) const fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.visit.0
+    }
+
+    /// Takes the room of the request that it is to carry.
+    pub(super) fn hold(&mut self, request: Room) {
+        self.request = request;
+    }
+
+    /// Closes it, and gives back the room of its request.
+    pub(super) fn release(self) -> Room {
+        self.request
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.vitals().leaves();
+    }
+}
+
+/// Whether nothing came on an idle connection. An end means that it was closed; a byte would be the answer to a
+/// question that nobody asked, and must not become the answer to the next one. Costs no system call while quiet.
+fn is_quiet(io: &TcpStream) -> bool {
+    matches!(io.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
