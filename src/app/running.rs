@@ -237,8 +237,13 @@ impl Running {
             problems.push(document.source.problem(pointer, told));
         }
         let names = Names::new(&document.config.dns)?;
-        let looked_up = upstreams::prepare(&document, &names, &in_force.upstreams, &self.metrics);
-        let (upstreams, unknown) = self.runtime.block_on(looked_up);
+        let (asking, known, metrics) = (document.clone(), in_force.upstreams.clone(), self.metrics.clone());
+        let (upstreams, unknown) = self
+            .wait({
+                let names = names.clone();
+                async move { upstreams::prepare(&asking, &names, &known, &metrics).await }
+            })
+            .ok_or("the names of upstreams can't be resolved")?;
         unknown.into_iter().for_each(|problem| problems.push(problem));
         problems.into_result(()).map_err(text)?;
         let (now, keeper) = (self.clock.now(), in_force.keeper.as_ref());
@@ -263,22 +268,29 @@ impl Running {
     fn ask_first(&self, prepared: &mut Prepared) -> Result<(), String> {
         let Some(keeper) = prepared.keeper.clone() else { return Ok(()) };
         let next = prepared.next.take();
-        let (done, asked) = std::sync::mpsc::channel();
-        self.runtime.spawn(async move {
-            let next = match next {
+        let asked = self.wait(async move {
+            match next {
                 Some(next) => Some(keeper.ask_first(next).await),
                 None => {
                     keeper.first().await;
                     None
                 }
-            };
-            // Whoever asked has waited for it.
-            let _ = done.send(next);
+            }
         });
         // Without an answer the trust of before would stay, below the rules of another configuration.
-        prepared.next =
-            asked.recv().map_err(|_| "the sources of revocation lists can't be asked".to_owned())?;
+        prepared.next = asked.ok_or("the sources of revocation lists can't be asked")?;
         Ok(())
+    }
+
+    /// Waits for what is done beside this thread, which may be one that must not wait for futures itself. `None` if it came
+    /// to no end.
+    fn wait<T: Send + 'static>(&self, done: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (tell, told) = std::sync::mpsc::channel();
+        self.runtime.spawn(async move {
+            // Whoever asked has waited for it.
+            let _ = tell.send(done.await);
+        });
+        told.recv().ok()
     }
 
     fn write_down(&self, kind: &'static str) -> Result<(), String> {
