@@ -116,7 +116,7 @@ impl Gateway {
 
     /// The same with listening sockets that are there already. Where one is for a configured address, it is used.
     pub fn start_with(document: &Document, clock: Clock, inherited: Inherited) -> Result<Self, StartError> {
-        let plan =
+        let mut plan =
             plan::plan_by(document, clock.now(), |trust| trust::load(trust, clock.now()).map(Next::First))
                 .map_err(StartError::Config)?;
         let config = &document.config;
@@ -133,8 +133,9 @@ impl Gateway {
             None => (None, None),
         };
         let names = Names::new(&config.dns).map_err(StartError::System)?;
+        let tls = std::mem::take(&mut plan.upstream_tls);
         // A start in an outage of DNS must not make it worse: who can't be found now is looked for again.
-        let (upstreams, unknown) = runtime.block_on(upstreams::prepare(document, &names, &[], &metrics));
+        let (upstreams, unknown) = runtime.block_on(upstreams::prepare(document, tls, &names, &[], &metrics));
         unknown.iter().for_each(|problem| tracing::warn!(%problem, "An upstream can't be found"));
         let (upstreams, around) = ((upstreams, names), (&clock, &metrics, runtime.handle()));
         let mut prepared =

@@ -75,11 +75,12 @@ pub use source::Source;
 pub use timeouts::Timeouts;
 pub use trust::{Authorities, AuthoritiesWithCommonName, Crl, Registration, Trust};
 pub use upstream::{
-    Balance, Ejection, Endpoint, Health, IdentityHeaders, Retries, Upstream, UpstreamIdentity, UpstreamLimits,
+    Balance, Ejection, Endpoint, Health, IdentityHeaders, Retries, Upstream, UpstreamIdentity,
+    UpstreamLimits, UpstreamTls,
 };
 pub use values::{
     CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, FieldName, HostName, HttpsUrl, ListSource,
-    Network, OneOrMany, PathPrefix, Period, RedisTopology, RedisUrl, RouteContract, Size, StateUrl,
+    Network, OneOrMany, PathPrefix, Period, Place, RedisTopology, RedisUrl, RouteContract, Size, StateUrl,
     SyslogAddress, UpstreamName,
 };
 

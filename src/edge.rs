@@ -39,5 +39,5 @@ pub use policy::{Host, HostSettings, Policy, PolicySettings, SignInPolicy};
 pub use rules::Orders;
 pub use tickets::{TicketKeys, TicketSecret, TicketTimes};
 pub use tls::server_config;
-pub use upstream::{Condition, Endpoint, Upstream};
+pub use upstream::{Address, Condition, Endpoint, Upstream, UpstreamTls};
 pub use worker::{Listening, Phase, Worker, WorkerSettings, bind};

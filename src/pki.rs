@@ -5,6 +5,7 @@
 //! what rustls asks. Nothing here reads the configuration or the time, or knows of HTTP.
 
 mod pem;
+mod client;
 mod server_key;
 mod ocsp;
 
@@ -40,6 +41,7 @@ mod tests;
 
 pub use authority::Authority;
 pub use certificate::Leaf;
+pub use client::client_config;
 pub use crl::Crl;
 pub use issuer::{
     IssueError, Issuer, IssuerError, IssuerKeySource, IssuerPart, IssuerSettings, ListEntry, Signed,

@@ -1,6 +1,7 @@
 //! From what was typed to what was meant: every file that the configuration names is read and checked, and whatever
 //! is wrong is said with its place in the file, all at once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -8,13 +9,13 @@ use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
 use super::certificates::HostKeys;
-use super::{back, certificates, issuer, notices, stores, trust};
+use super::{back, certificates, issuer, notices, stores, trust, upstreams};
 use crate::clock::Clock;
 use crate::config::{
     self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection,
 };
 use crate::edge::{
-    self, HostSettings, Policy, PolicySettings, SignInPolicy, TicketKeys, TicketSecret, Upstream,
+    self, HostSettings, Policy, PolicySettings, SignInPolicy, TicketKeys, TicketSecret, Upstream, UpstreamTls,
 };
 use crate::ops::Metrics;
 use crate::pki::{ClientCertificates, Issuer, Trust};
@@ -29,6 +30,8 @@ pub struct Plan<T = Trust> {
     pub(super) trust: Option<T>,
     /// `None` if no certificates are issued.
     pub(super) issuer: Option<Arc<Issuer>>,
+    /// Towards the upstreams that have it.
+    pub(super) upstream_tls: HashMap<String, UpstreamTls>,
 }
 
 /// Reads and checks all that `document` names. Starts nothing.
@@ -63,13 +66,15 @@ pub(super) fn plan_by<T>(
             problems.push(source.problem(pointer, message));
         }
     }
+    let (upstream_tls, found) = upstreams::tls(document);
+    found.into_iter().for_each(|problem| problems.push(problem));
     notices::check(document).into_iter().for_each(|problem| problems.push(problem));
     stores::check(document).into_iter().for_each(|problem| problems.push(problem));
     let issuer = issuer::issuer(document, now).unwrap_or_else(|found| {
         found.iter().for_each(|problem| problems.push(problem.clone()));
         None
     });
-    problems.into_result(Plan { hosts, tickets, trust, issuer })
+    problems.into_result(Plan { hosts, tickets, trust, issuer, upstream_tls })
 }
 
 /// Builds the data path's snapshot.

@@ -79,7 +79,7 @@ impl Prepared {
         keeper: Option<&TrustKeeper>,
         around: (&Clock, &Metrics, &Handle),
     ) -> Result<Self, String> {
-        let Plan { hosts, tickets, trust: next, issuer } = plan;
+        let Plan { hosts, tickets, trust: next, issuer, .. } = plan;
         let (clock, metrics, runtime) = around;
         let (keeper, next) = match (next, &config.trust) {
             (Some(Next::First(first)), Some(settings)) => {
@@ -236,22 +236,25 @@ impl Running {
             let told = "this can't change without a restart, or an upgrade in place";
             problems.push(document.source.problem(pointer, told));
         }
-        let names = Names::new(&document.config.dns)?;
-        let (asking, known, metrics) = (document.clone(), in_force.upstreams.clone(), self.metrics.clone());
-        let (upstreams, unknown) = self
-            .wait({
-                let names = names.clone();
-                async move { upstreams::prepare(&asking, &names, &known, &metrics).await }
-            })
-            .ok_or("the names of upstreams can't be resolved")?;
-        unknown.into_iter().for_each(|problem| problems.push(problem));
         problems.into_result(()).map_err(text)?;
         let (now, keeper) = (self.clock.now(), in_force.keeper.as_ref());
         let believe = |settings: &config::Trust| match keeper {
             Some(keeper) => keeper.prepare(settings, now).map(Next::Successor),
             None => trust::load(settings, now).map(Next::First),
         };
-        let plan = plan::plan_by(&document, now, believe).map_err(text)?;
+        let mut plan = plan::plan_by(&document, now, believe).map_err(text)?;
+        let names = Names::new(&document.config.dns)?;
+        let (asking, tls) = (document.clone(), std::mem::take(&mut plan.upstream_tls));
+        let (known, metrics) = (in_force.upstreams.clone(), self.metrics.clone());
+        let (upstreams, unknown) = self
+            .wait({
+                let names = names.clone();
+                async move { upstreams::prepare(&asking, tls, &names, &known, &metrics).await }
+            })
+            .ok_or("the names of upstreams can't be resolved")?;
+        let mut problems = document.source.problems();
+        unknown.into_iter().for_each(|problem| problems.push(problem));
+        problems.into_result(()).map_err(text)?;
         let pins = match self.kept.directory {
             Some(_) => stores::pins(&document).map_err(text)?,
             None => (None, None),

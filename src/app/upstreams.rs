@@ -1,5 +1,6 @@
 //! The upstreams of the configuration in force: where their names lead, how their endpoints are, and what metrics say of it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +9,15 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock;
-use crate::config::{self, Document, EndpointAddress, Problem};
-use crate::edge::Upstream;
+use crate::config::{self, Document, EndpointAddress, Place, Problem};
+use crate::edge::{Address, Upstream, UpstreamTls};
 use crate::ops::Metrics;
+use crate::pki;
 
 /// A name is asked for again after its TTL, but neither sooner nor later than this.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -48,13 +51,14 @@ impl Names {
     }
 
     /// Where an endpoint is, and for how long that is true; `None` for ever.
-    async fn find(&self, address: &EndpointAddress) -> Result<(Vec<SocketAddr>, Option<Duration>), String> {
+    async fn find(&self, address: &EndpointAddress) -> Result<(Vec<Address>, Option<Duration>), String> {
         let (name, port) = match address.place() {
-            Ok(address) => return Ok((vec![address], None)),
-            Err(name) => name,
+            Place::Address(address) => return Ok((vec![Address::Ip(address)], None)),
+            Place::Unix(path) => return Ok((vec![Address::Unix(path.to_owned())], None)),
+            Place::Name(name, port) => (name, port),
         };
         let found = self.0.lookup_ip(name).await.map_err(|error| error.to_string())?;
-        let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::from((ip, port))).collect();
+        let addresses: Vec<_> = found.iter().map(|ip| Address::Ip((ip, port).into())).collect();
         if addresses.is_empty() {
             return Err("it has no address".to_owned());
         }
@@ -75,6 +79,7 @@ fn name_server(address: SocketAddr) -> NameServerConfig {
 /// one that changes is kept too. Names of the others are looked up, and what leads nowhere comes with its place in the file.
 pub(super) async fn prepare(
     document: &Document,
+    mut tls: HashMap<String, UpstreamTls>,
     names: &Names,
     in_force: &[Arc<Upstream>],
     metrics: &Metrics,
@@ -83,11 +88,15 @@ pub(super) async fn prepare(
     for (name, settings) in &document.config.upstreams {
         let name = name.as_str();
         let before = in_force.iter().find(|upstream| upstream.name() == name);
-        if let Some(same) = before.filter(|before| before.settings() == settings) {
+        let tls = tls.remove(name);
+        let is_same = |before: &&Arc<Upstream>| {
+            before.settings() == settings && before.tls() == tls.as_ref().map(|tls| &*tls.made_from)
+        };
+        if let Some(same) = before.filter(is_same) {
             upstreams.push(same.clone());
             continue;
         }
-        let upstream = Upstream::new(name, settings, metrics);
+        let upstream = Upstream::new(name, settings, tls, metrics);
         let joins = before.map(|_| clock::instant());
         let looked_up = settings.endpoints.iter().map(|endpoint| names.find(&endpoint.address));
         let looked_up = futures_util::future::join_all(looked_up).await;
@@ -109,6 +118,28 @@ pub(super) async fn prepare(
     (upstreams, problems)
 }
 
+/// TLS towards the upstreams that have it, and what is wrong with the files of the others.
+pub(super) fn tls(document: &Document) -> (HashMap<String, UpstreamTls>, Vec<Problem>) {
+    let (mut all, mut problems) = (HashMap::new(), Vec::new());
+    for (name, upstream) in &document.config.upstreams {
+        match upstream.tls.as_ref().map(tls_from).transpose() {
+            Ok(tls) => all.extend(tls.map(|tls| (name.as_str().to_owned(), tls))),
+            Err(error) => problems.push(document.source.problem(&format!("/upstreams/{name}/tls"), error)),
+        }
+    }
+    (all, problems)
+}
+
+fn tls_from(settings: &config::UpstreamTls) -> Result<UpstreamTls, String> {
+    let own = settings.certificate.as_deref().zip(settings.key.as_deref());
+    let config = pki::client_config(settings.authorities.as_deref(), own)?;
+    let mut digest = Sha256::new();
+    for file in [&settings.authorities, &settings.certificate, &settings.key].into_iter().flatten() {
+        digest.update(std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?);
+    }
+    Ok(UpstreamTls { config: Arc::new(config), made_from: digest.finalize().to_vec().into() })
+}
+
 /// Looks at endpoints and looks names up, until `wanted` changes.
 pub(super) async fn follow(
     upstreams: Vec<Arc<Upstream>>,
@@ -120,7 +151,7 @@ pub(super) async fn follow(
     for upstream in &upstreams {
         tasks.spawn(look(upstream.clone()));
         for (index, endpoint) in upstream.settings().endpoints.iter().enumerate() {
-            if endpoint.address.place().is_err() {
+            if matches!(endpoint.address.place(), Place::Name(..)) {
                 tasks.spawn(look_up(upstream.clone(), index, names.clone(), metrics.clone()));
             }
         }

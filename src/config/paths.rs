@@ -31,6 +31,10 @@ fn read(config: &mut Config) -> Vec<&mut PathBuf> {
         }
     }
     all.extend(&mut config.resumption.files);
+    for tls in config.upstreams.values_mut().filter_map(|upstream| upstream.tls.as_mut()) {
+        let files = [&mut tls.authorities, &mut tls.certificate, &mut tls.key];
+        all.extend(files.into_iter().flatten());
+    }
     if let Some(trust) = &mut config.trust {
         match &mut trust.authorities {
             OneOrMany::One(authorities) => all.push(authorities.file_mut()),

@@ -3,6 +3,7 @@
 mod endpoint;
 mod health;
 mod retries;
+mod tls;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use endpoint::Endpoint;
 pub use health::{Ejection, Health};
 pub use retries::{Retries, UpstreamLimits};
+pub use tls::UpstreamTls;
 
 use super::Period;
 
@@ -17,9 +19,12 @@ use super::Period;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// Addresses of the backends, `host:port`, or mappings with `address`, `weight` and `drain`. A host name stands for
-    /// all addresses that it resolves to, and is resolved again by the TTL of its records.
+    /// Addresses of the backends, `host:port` or `unix:/path`, or mappings with `address`, `weight` and `drain`. A host name
+    /// stands for all addresses that it resolves to, and is resolved again by the TTL of its records.
     pub endpoints: Vec<Endpoint>,
+    /// TLS towards the endpoints. Without it, requests go in plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTls>,
     /// How the endpoint of a request is chosen.
     #[serde(default)]
     pub balance: Balance,

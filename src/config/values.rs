@@ -62,8 +62,8 @@ mod size;
 mod syslog;
 mod url;
 
-pub use address::EndpointAddress;
 pub(super) use address::socket_address;
+pub use address::{EndpointAddress, Place};
 pub use common_name::CommonNamePattern;
 pub use dns_server::DnsServer;
 pub use list_source::ListSource;

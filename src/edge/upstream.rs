@@ -11,26 +11,40 @@ mod endpoint;
 mod look;
 mod pool;
 mod vitals;
+mod wire;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use prometheus::{Histogram, IntCounter};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 pub(super) use self::attempt::{Attempt, Outcome};
 use self::capacity::{Budget, Capacity};
-pub use self::endpoint::{Condition, Endpoint};
+pub use self::endpoint::{Address, Condition, Endpoint};
 pub(super) use self::pool::{Link, Pool};
+use self::wire::Tls;
+pub(super) use self::wire::Wire;
 use super::failure::Fault;
+use crate::config::Place;
 use crate::ops::Metrics;
 use crate::{clock, config};
+
+/// TLS towards an upstream.
+pub struct UpstreamTls {
+    /// Whom it believes, and what it shows.
+    pub config: Arc<ClientConfig>,
+    /// Tells it from what other files would make.
+    pub made_from: Box<[u8]>,
+}
 
 /// A named group of endpoints, as all workers see it.
 pub struct Upstream {
     pub(super) name: Box<str>,
     pub(super) settings: config::Upstream,
+    tls: Option<UpstreamTls>,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
     /// Taken by whoever changes the endpoints.
     changing: Mutex<()>,
@@ -45,7 +59,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// The group of these settings, without any endpoint yet.
-    pub fn new(name: &str, settings: &config::Upstream, metrics: &Metrics) -> Self {
+    pub fn new(name: &str, settings: &config::Upstream, tls: Option<UpstreamTls>, metrics: &Metrics) -> Self {
         let labels = &[name];
         Self {
             name: name.into(),
@@ -59,6 +73,7 @@ impl Upstream {
             retries_denied: metrics.upstream_retries_denied.with_label_values(labels),
             first_byte: metrics.upstream_first_byte.with_label_values(labels),
             settings: settings.clone(),
+            tls,
         }
     }
 
@@ -77,6 +92,11 @@ impl Upstream {
         &self.settings
     }
 
+    /// What TLS towards its endpoints was made from.
+    pub fn tls(&self) -> Option<&[u8]> {
+        self.tls.as_ref().map(|tls| &*tls.made_from)
+    }
+
     /// Its endpoints of now.
     pub fn endpoints(&self) -> Arc<Vec<Arc<Endpoint>>> {
         self.endpoints.load_full()
@@ -90,13 +110,7 @@ impl Upstream {
     /// Says where the endpoint of this place in the settings is: at all these addresses. What was there before, here or in
     /// the group that this one takes the place of, stays as well or ill as it is known to be. Only who is new while others
     /// serve already (`joins`) starts slowly.
-    pub fn place(
-        &self,
-        index: usize,
-        addresses: &[SocketAddr],
-        before: Option<&Self>,
-        joins: Option<Instant>,
-    ) {
+    pub fn place(&self, index: usize, addresses: &[Address], before: Option<&Self>, joins: Option<Instant>) {
         let Some(settings) = self.settings.endpoints.get(index) else { return };
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.endpoints();
@@ -104,17 +118,32 @@ impl Upstream {
         let name = settings.address.as_str();
         let mut next: Vec<Arc<Endpoint>> =
             now.iter().filter(|endpoint| endpoint.index() != index).cloned().collect();
-        for &address in addresses {
+        for address in addresses {
             let is_it = |endpoint: &&Arc<Endpoint>| endpoint.is_at(name, address);
             let known = now.iter().find(is_it).filter(|endpoint| endpoint.index() == index);
             next.push(known.cloned().unwrap_or_else(|| {
                 let vitals = earlier.iter().find(is_it).map(|endpoint| endpoint.vitals().clone());
-                Arc::new(Endpoint::new(index, settings, address, vitals, joins))
+                let way = (address.clone(), self.tls_to(settings));
+                Arc::new(Endpoint::new(index, settings, way, vitals, joins))
             }));
         }
-        next.sort_by_key(|endpoint| (endpoint.index(), endpoint.address()));
-        next.dedup_by_key(|endpoint| (endpoint.index(), endpoint.address()));
+        next.sort_by(|one, other| (one.index(), one.address()).cmp(&(other.index(), other.address())));
+        next.dedup_by(|one, other| (one.index(), one.address()) == (other.index(), other.address()));
         self.endpoints.store(Arc::new(next));
+    }
+
+    /// TLS towards an endpoint: by the configured name, or by its own.
+    fn tls_to(&self, endpoint: &config::Endpoint) -> Option<Tls> {
+        let tls = self.tls.as_ref()?;
+        let named = self.settings.tls.as_ref().and_then(|tls| tls.server_name.as_ref());
+        let name = match (named, endpoint.address.place()) {
+            (Some(name), _) => name.as_str().to_owned().try_into().ok()?,
+            (None, Place::Name(name, _)) => name.to_owned().try_into().ok()?,
+            (None, Place::Address(address)) => ServerName::IpAddress(address.ip().into()),
+            // The configuration's checks demand a name.
+            (None, Place::Unix(_)) => return None,
+        };
+        Some(Tls { config: tls.config.clone(), name })
     }
 
     /// What came of a request at this endpoint. One that fails too many in a row is ejected.

@@ -6,6 +6,7 @@ pub mod client;
 pub mod demo;
 pub mod firefox;
 pub mod frames;
+pub mod fronted;
 pub mod gate;
 pub mod http2;
 pub mod people;

@@ -4,6 +4,7 @@ mod busy;
 mod failing;
 mod health;
 mod names;
+mod wires;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -61,13 +62,15 @@ fn answers(connection: &mut Connection, times: usize) -> Vec<String> {
     (0..times).map(|_| ask(connection, "GET").1).collect()
 }
 
-fn usable(gate: &Gate, named: &Named) -> f64 {
-    let address = named.backend.address;
-    gate.metric(&format!("sekisho_upstream_endpoint_usable{{endpoint=\"{address}\",upstream=\"banking\"}}"))
+/// What the metrics say of an endpoint, once they say something.
+fn usable(gate: &Gate, address: std::net::SocketAddr) -> Option<bool> {
+    let metric = format!("sekisho_upstream_endpoint_usable{{endpoint=\"{address}\",upstream=\"banking\"}} ");
+    let metrics = gate.metrics();
+    metrics.lines().find_map(|line| Some(line.strip_prefix(&metric)? == "1"))
 }
 
-fn waits_until_usable(gate: &Gate, named: &Named, is_usable: f64) {
-    eventually(&format!("an endpoint is usable: {is_usable}"), || usable(gate, named) == is_usable);
+fn waits_until_usable(gate: &Gate, address: std::net::SocketAddr, is_usable: bool) {
+    eventually(&format!("an endpoint is usable: {is_usable}"), || usable(gate, address) == Some(is_usable));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Upstreams: endpoints that are there, numbers that mean something.
 
 use super::Report;
-use crate::config::Upstream;
+use crate::config::{Endpoint, Place, Upstream};
 
 impl Report<'_> {
     pub(super) fn upstreams(&mut self) {
@@ -15,12 +15,13 @@ impl Report<'_> {
             self.health_of(&pointer, upstream);
             self.percentages(&pointer, upstream);
             self.retries_of(&pointer, upstream);
+            self.tls_of(&pointer, upstream);
         }
     }
 
     fn endpoints_differ(&mut self, list: &str, upstream: &Upstream) {
         for (index, endpoint) in upstream.endpoints.iter().enumerate() {
-            let is_same = |other: &crate::config::Endpoint| other.address == endpoint.address;
+            let is_same = |other: &Endpoint| other.address == endpoint.address;
             if let Some(earlier) = upstream.endpoints[..index].iter().position(is_same) {
                 let first = self.first(&self.element(list, earlier));
                 let message = format!("`{}` is listed twice{first}: write a `weight`", endpoint.address);
@@ -86,6 +87,33 @@ impl Report<'_> {
         }
     }
 
+    fn tls_of(&mut self, pointer: &str, upstream: &Upstream) {
+        let Some(tls) = &upstream.tls else { return };
+        let at = |key: &str| format!("{pointer}/tls/{key}");
+        for (key, file) in
+            [("authorities", &tls.authorities), ("certificate", &tls.certificate), ("key", &tls.key)]
+        {
+            if let Some(file) = file {
+                self.path(&at(key), file);
+            }
+        }
+        for (key, other) in [("certificate", "key"), ("key", "certificate")] {
+            if self.source.contains(&at(key)) && !self.source.contains(&at(other)) {
+                self.problem(&at(key), format!("this needs `{other}` as well"));
+            }
+        }
+        let is_unix = |endpoint: &Endpoint| matches!(endpoint.address.place(), Place::Unix(_));
+        if tls.server_name.is_none()
+            && !self.is_lost(&at("server_name"))
+            && upstream.endpoints.iter().any(is_unix)
+        {
+            self.problem(
+                &format!("{pointer}/tls"),
+                "a Unix socket has no name of its own: `server_name` is needed",
+            );
+        }
+    }
+
     fn statuses(&mut self, list: &str, statuses: &[u16], range: std::ops::RangeInclusive<u16>) {
         for (index, status) in statuses.iter().enumerate() {
             if !range.contains(status) {
@@ -124,6 +152,10 @@ mod tests {
             ("health: { host: a.internal }", "nothing is asked without a `path`: there is only a connection"),
             ("health: { path: /, statuses: [99] }", "expected a status from 100 to 599, found 99"),
             ("health: { every: 1s }", "2s is longer than from one look to the next (1s)"),
+            ("tls: {}", ""),
+            ("tls: { certificate: a.pem, key: a.key, authorities: ca.pem, server_name: a.internal }", ""),
+            ("tls: { certificate: a.pem }", "this needs `key` as well"),
+            ("tls: { key: a.key }", "this needs `certificate` as well"),
             ("ejection: { most_percent: 101 }", "expected at most 100, found 101"),
             ("retries: { most: 2, timeouts: true, statuses: [502, 503], budget_percent: 10 }", ""),
             ("retries: { most: 11 }", "expected at most 10, found 11"),

@@ -20,7 +20,7 @@ use crate::edge::http1::{BadHead, HeadEnd};
 use crate::edge::intake::Admitted;
 use crate::edge::rules::Rules;
 use crate::edge::timer::Timer;
-use crate::edge::upstream::Link;
+use crate::edge::upstream::{Link, Wire};
 
 /// A head of a response may be so long.
 const LONGEST_HEAD: usize = 64 << 10;
@@ -307,7 +307,7 @@ impl Exchange {
     /// Reads from the upstream. Asks for readiness first, so that a quiet connection holds no buffer.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Link { io, read, .. } = &mut self.link;
-        ready!(io.poll_read_ready(cx))?;
+        ready!(io.poll_readable(cx))?;
         let wanted = match &self.receiving {
             Receiving::Body(Decoder::Length(left)) => usize::try_from(*left).unwrap_or(READ).clamp(512, READ),
             Receiving::Body(_) => READ,
@@ -330,6 +330,10 @@ impl Exchange {
             let wants_more = self.sending.stage == Stage::Body && self.sending.has_room();
             let source_is_dry = wants_more && self.poll_take(cx, source, timer)?.is_pending();
             if self.sending.is_flushed() {
+                // TLS may hold back what it was given.
+                if let Err(_gone) = ready!(Pin::new(&mut self.link.io).poll_flush(cx)) {
+                    self.sending.refuse();
+                }
                 self.sending.waits_for_client = source_is_dry;
                 return if source_is_dry { Poll::Pending } else { Poll::Ready(Ok(())) };
             }
@@ -422,7 +426,7 @@ impl Sending {
         self.data.clear();
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, io: &mut tokio::net::TcpStream) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, io: &mut Wire) -> Poll<io::Result<()>> {
         let slices = [IoSlice::new(&self.head), IoSlice::new(&self.lines), IoSlice::new(&self.data)];
         let mut written = ready!(Pin::new(io).poll_write_vectored(cx, &slices))?;
         if written == 0 {

@@ -2,20 +2,40 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::vitals::Vitals;
+use super::wire::Tls;
 use crate::config;
 
+/// Where an endpoint is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    /// At an IP address and a port.
+    Ip(SocketAddr),
+    /// At a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// One address of an upstream.
-#[derive(Debug)]
 pub struct Endpoint {
     /// Which of the configured endpoints it is.
     index: usize,
     /// As it was configured: what it is a resolution of.
     name: Box<str>,
-    address: SocketAddr,
+    address: Address,
+    tls: Option<Tls>,
     /// As it is written down, everywhere.
     label: Box<str>,
     /// Of its label, the same in every gateway.
@@ -62,7 +82,7 @@ impl Endpoint {
     pub(super) fn new(
         index: usize,
         settings: &config::Endpoint,
-        address: SocketAddr,
+        (address, tls): (Address, Option<Tls>),
         vitals: Option<Arc<Vitals>>,
         joins: Option<Instant>,
     ) -> Self {
@@ -71,6 +91,7 @@ impl Endpoint {
             index,
             name: settings.address.as_str().into(),
             address,
+            tls,
             hash: super::balance::hash(label.as_bytes()),
             label,
             weight: settings.weight.get().into(),
@@ -89,8 +110,12 @@ impl Endpoint {
     }
 
     /// Where it is.
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(super) const fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// As it is written down.
@@ -102,8 +127,8 @@ impl Endpoint {
         self.hash
     }
 
-    pub(super) fn is_at(&self, name: &str, address: SocketAddr) -> bool {
-        *self.name == *name && self.address == address
+    pub(super) fn is_at(&self, name: &str, address: &Address) -> bool {
+        *self.name == *name && self.address == *address
     }
 
     pub(super) const fn vitals(&self) -> &Arc<Vitals> {
@@ -143,6 +168,12 @@ impl Endpoint {
 }
 
 impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)
+    }
+}
+
+impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.label)
     }

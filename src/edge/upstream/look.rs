@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::Upstream;
-use super::endpoint::Endpoint;
+use super::endpoint::{Address, Endpoint};
+use super::wire::Wire;
 use crate::clock;
 use crate::config::Health;
 use crate::edge::http1::{HeadEnd, parse_response};
@@ -38,17 +38,20 @@ impl Upstream {
 }
 
 async fn see(endpoint: &Endpoint, health: &Health) -> Result<(), String> {
-    let mut io = TcpStream::connect(endpoint.address()).await.map_err(|error| error.to_string())?;
+    let io = Wire::connect(endpoint.address(), endpoint.tls()).await;
+    let mut io = io.map_err(|error| error.to_string())?;
     let Some(path) = &health.path else { return Ok(()) };
     let mut request = format!("GET {path} HTTP/1.1\r\nHost: ");
-    match &health.host {
-        Some(host) => request.push_str(host.as_str()),
-        None => {
-            let _ = write!(request, "{}", endpoint.address());
+    match (&health.host, endpoint.address()) {
+        (Some(host), _) => request.push_str(host.as_str()),
+        (None, Address::Ip(address)) => {
+            let _ = write!(request, "{address}");
         }
+        (None, Address::Unix(_)) => request.push_str("localhost"),
     }
     request.push_str("\r\nUser-Agent: sekisho-health\r\nConnection: close\r\n\r\n");
     io.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+    io.flush().await.map_err(|error| error.to_string())?;
     let status = status(&mut io).await?;
     let is_well = match health.statuses.as_slice() {
         [] => (200..300).contains(&status),

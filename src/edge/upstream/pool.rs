@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 
 use super::Upstream;
 use super::balance::{self, Turns};
 use super::capacity::Room;
 use super::endpoint::Endpoint;
+use super::wire::Wire;
 use crate::clock;
 use crate::config::{Limits, Timeouts};
 use crate::edge::failure::Failure;
@@ -35,14 +35,14 @@ struct Shelf {
 /// A connection that nobody uses at the moment.
 struct Kept {
     since: Instant,
-    io: TcpStream,
+    io: Wire,
     room: Room,
 }
 
 /// A connection to an endpoint, in use.
 #[derive(Debug)]
 pub(in crate::edge) struct Link {
-    pub(in crate::edge) io: TcpStream,
+    pub(in crate::edge) io: Wire,
     /// What was read and not yet understood.
     pub(in crate::edge) read: BytesMut,
     /// Whether it carried a request before: then the endpoint may have closed it just now.
@@ -109,11 +109,11 @@ impl Pool {
         }
         let connection = self.upstream.capacity.connection(timer).await?;
         timer.set(self.connect_timeout);
-        let connected = match timer.bound(TcpStream::connect(endpoint.address())).await {
+        let connected = match timer.bound(Wire::connect(endpoint.address(), endpoint.tls())).await {
             Ok(connected) => connected,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
-        match connected.and_then(|io| io.set_nodelay(true).map(|()| io)) {
+        match connected {
             Ok(io) => {
                 self.upstream.connects.inc();
                 Ok(Some(Link::new(io, false, endpoint, connection)))
@@ -154,18 +154,18 @@ impl Pool {
         let endpoints = self.upstream.endpoints.load();
         shelves.retain_mut(|shelf| {
             let is_there = endpoints.iter().any(|endpoint| Arc::ptr_eq(endpoint, &shelf.endpoint));
-            shelf.kept.retain(|kept| {
-                now.saturating_duration_since(kept.since) < self.idle_timeout && is_quiet(&kept.io)
+            shelf.kept.retain_mut(|kept| {
+                now.saturating_duration_since(kept.since) < self.idle_timeout && kept.io.is_quiet()
             });
             is_there && shelf.endpoint.is_usable(now) && !shelf.kept.is_empty()
         });
     }
 
-    fn take(&self, endpoint: &Arc<Endpoint>) -> Option<(TcpStream, Room)> {
+    fn take(&self, endpoint: &Arc<Endpoint>) -> Option<(Wire, Room)> {
         let mut shelves = self.lock();
         let shelf = shelves.iter_mut().find(|shelf| Arc::ptr_eq(&shelf.endpoint, endpoint))?;
-        while let Some(Kept { io, room, .. }) = shelf.kept.pop() {
-            if is_quiet(&io) {
+        while let Some(Kept { mut io, room, .. }) = shelf.kept.pop() {
+            if io.is_quiet() {
                 return Some((io, room));
             }
         }
@@ -178,7 +178,7 @@ impl Pool {
 }
 
 impl Link {
-    fn new(io: TcpStream, is_reused: bool, endpoint: &Arc<Endpoint>, connection: Room) -> Self {
+    fn new(io: Wire, is_reused: bool, endpoint: &Arc<Endpoint>, connection: Room) -> Self {
         endpoint.vitals().enters();
         Self {
             io,
@@ -210,10 +210,4 @@ impl Drop for Visit {
     fn drop(&mut self) {
         self.0.vitals().leaves();
     }
-}
-
-/// Whether nothing came on an idle connection. An end means that it was closed; a byte would be the answer to a
-/// question that nobody asked, and must not become the answer to the next one. Costs no system call while quiet.
-fn is_quiet(io: &TcpStream) -> bool {
-    matches!(io.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }

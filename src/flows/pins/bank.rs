@@ -9,8 +9,6 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url, retry};
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{ClientConfig, RootCertStore};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -55,7 +53,10 @@ impl Bank {
     pub(super) fn new(verifier: &HttpVerifier) -> Result<Self, String> {
         let timeout = verifier.timeout.get();
         let client = Client::builder()
-            .tls_backend_preconfigured(tls(verifier)?)
+            .tls_backend_preconfigured(pki::client_config(
+                Some(&verifier.authorities),
+                Some((&verifier.certificate, &verifier.key)),
+            )?)
             .https_only(true)
             .http1_only()
             // The PIN goes where the file says, and nowhere else.
@@ -113,22 +114,6 @@ async fn body(mut response: Response) -> Result<Vec<u8>, String> {
         body.extend_from_slice(&part);
     }
     Ok(body)
-}
-
-/// Only the authorities of the file, and our certificate.
-fn tls(verifier: &HttpVerifier) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    for authority in pki::certificates(&verifier.authorities).map_err(|error| error.to_string())? {
-        roots.add(authority).map_err(|error| format!("{}: {error}", verifier.authorities.display()))?;
-    }
-    let chain = pki::certificates(&verifier.certificate).map_err(|error| error.to_string())?;
-    let key = pki::private_key(&verifier.key).map_err(|error| error.to_string())?;
-    ClientConfig::builder_with_provider(default_provider().into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| format!("{}: it can't be used: {error}", verifier.key.display()))
 }
 
 /// An error with its causes, which is where the cause is.

@@ -44,7 +44,7 @@ fn who_fails_so_many_requests_in_a_row_is_ejected_for_a_while() {
     }
     assert_eq!((a.count(), b.count()), (17, 3));
     assert_eq!(gate.metric("sekisho_upstream_ejections_total{upstream=\"banking\"}"), 1.0);
-    waits_until_usable(&gate, &b, 0.0);
+    waits_until_usable(&gate, b.backend.address, false);
 }
 
 #[test]

@@ -15,14 +15,14 @@ const QUICK: &str = "health: { path: /health, every: 60ms, timeout: 50ms }";
 fn an_endpoint_that_is_not_well_gets_no_requests_until_it_is_again() {
     let (a, b) = (Named::start("a"), Named::start("b"));
     let gate = before(&[&a, &b], QUICK);
-    waits_until_usable(&gate, &b, 1.0);
+    waits_until_usable(&gate, b.backend.address, true);
     b.health.store(500, Relaxed);
-    waits_until_usable(&gate, &b, 0.0);
+    waits_until_usable(&gate, b.backend.address, false);
     let mut connection = gate.tanaka().connect(CERT).unwrap();
     assert_eq!(answers(&mut connection, 6).concat(), "aaaaaa");
     b.health.store(204, Relaxed);
     eventually("it gets requests again", || ask(&mut connection, "GET").1 == "b");
-    waits_until_usable(&gate, &b, 1.0);
+    waits_until_usable(&gate, b.backend.address, true);
     let look = b.backend.received().into_iter().find(|received| received.line() == "GET /health").unwrap();
     assert_eq!(look.value("host"), Some(b.backend.address.to_string()));
     assert_eq!(look.value("user-agent").as_deref(), Some("sekisho-health"));
@@ -35,8 +35,8 @@ fn where_nobody_is_well_a_request_is_answered_with_503_at_once() {
         named.health.store(503, Relaxed);
     }
     let gate = before(&[&a, &b], QUICK);
-    waits_until_usable(&gate, &a, 0.0);
-    waits_until_usable(&gate, &b, 0.0);
+    waits_until_usable(&gate, a.backend.address, false);
+    waits_until_usable(&gate, b.backend.address, false);
     let response = gate.tanaka().get_with(CERT, "/banking/a", "Accept: application/json\r\n");
     assert_eq!((response.status, response.code().as_str()), (503, "upstream_down"));
     assert_eq!(response.value("retry-after").as_deref(), Some("5"));
@@ -52,8 +52,8 @@ fn the_statuses_of_a_well_endpoint_and_the_host_that_is_asked_for_are_configured
     let upstream =
         "health: { path: /health, host: app.internal, statuses: [418], every: 60ms, timeout: 50ms }";
     let gate = before(&[&a, &b], upstream);
-    waits_until_usable(&gate, &b, 0.0);
-    assert_eq!(usable(&gate, &a), 1.0);
+    waits_until_usable(&gate, b.backend.address, false);
+    assert_eq!(usable(&gate, a.backend.address), Some(true));
     assert_eq!(a.backend.received()[0].value("host").as_deref(), Some("app.internal"));
 }
 
@@ -63,11 +63,10 @@ fn without_a_path_a_connection_is_enough() {
     let gone = b.local_addr().unwrap();
     let settings = Settings { upstream: "health: { every: 60ms, timeout: 50ms }", ..Settings::default() };
     let gate = Gate::before(&[a.backend.address, gone], Ca::new("Mihon Bank CA-G1"), settings);
-    let metric = format!("sekisho_upstream_endpoint_usable{{endpoint=\"{gone}\",upstream=\"banking\"}}");
-    gate.counts(&metric, 1.0);
+    waits_until_usable(&gate, gone, true);
     drop(b);
-    gate.counts(&metric, 0.0);
-    assert_eq!(usable(&gate, &a), 1.0);
+    waits_until_usable(&gate, gone, false);
+    assert_eq!(usable(&gate, a.backend.address), Some(true));
 }
 
 #[test]
@@ -84,12 +83,9 @@ fn who_answers_nonsense_or_not_at_all_is_not_well() {
     let settings = Settings { upstream: QUICK, ..Settings::default() };
     let gate = Gate::before(&addresses, Ca::new("Mihon Bank CA-G1"), settings);
     for address in &addresses[..3] {
-        gate.counts(
-            &format!("sekisho_upstream_endpoint_usable{{endpoint=\"{address}\",upstream=\"banking\"}}"),
-            0.0,
-        );
+        waits_until_usable(&gate, *address, false);
     }
-    waits_until_usable(&gate, &well, 1.0);
+    waits_until_usable(&gate, well.backend.address, true);
     let mut connection = gate.tanaka().connect(CERT).unwrap();
     assert_eq!(answers(&mut connection, 4).concat(), "aaaa");
 }
@@ -100,8 +96,8 @@ fn a_reload_that_ends_the_looks_lets_everybody_in_again() {
     b.health.store(500, Relaxed);
     let gate = before(&[&a, &b], QUICK);
     gate.follow();
-    waits_until_usable(&gate, &b, 0.0);
+    waits_until_usable(&gate, b.backend.address, false);
     gate.write("sekisho.yaml", &gate.file("sekisho.yaml").replace(QUICK, ""));
     gate.reload().unwrap();
-    waits_until_usable(&gate, &b, 1.0);
+    waits_until_usable(&gate, b.backend.address, true);
 }
