@@ -28,6 +28,7 @@ mod log;
 mod mail;
 mod ops;
 mod portal;
+mod rate_limits;
 mod reload;
 mod resumption;
 mod route;
@@ -60,6 +61,7 @@ pub use ops::Ops;
 pub use paths::inputs;
 pub use portal::{Portal, Title};
 pub use problem::{Problem, Problems};
+pub use rate_limits::{LimitBy, NamedRateLimit, RateLimit, RateLimits};
 pub use reference::reference;
 pub use reload::{Reload, needs_restart};
 pub use resumption::{Resumption, TicketSource};
@@ -74,8 +76,9 @@ pub use timeouts::Timeouts;
 pub use trust::{Authorities, AuthoritiesWithCommonName, Crl, Registration, Trust};
 pub use upstream::{IdentityHeaders, Upstream, UpstreamIdentity};
 pub use values::{
-    CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, ListSource, Network, OneOrMany,
-    PathPrefix, Period, RedisTopology, RedisUrl, RouteContract, Size, StateUrl, SyslogAddress, UpstreamName,
+    ByteRate, CommonNamePattern, DirectoryUrl, Endpoint, FieldName, HostName, HttpsUrl, LimitName,
+    ListSource, Network, OneOrMany, PathPrefix, Period, RedisTopology, RedisUrl, RouteContract, Size,
+    StateUrl, SyslogAddress, UpstreamName,
 };
 
 /// The whole file.
@@ -139,6 +142,9 @@ pub struct Config {
     /// Every cap of the data path.
     #[serde(default)]
     pub limits: Limits,
+    /// How fast requests and connections may come, and from whom.
+    #[serde(default)]
+    pub rate_limits: RateLimits,
     /// Where the access log goes, one JSON line per request: `stdout`, `off`, or the path of a file with a `/` or a `.` in it.
     #[serde(default)]
     pub access_log: AccessLog,

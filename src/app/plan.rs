@@ -13,7 +13,9 @@ use crate::clock::Clock;
 use crate::config::{
     self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection,
 };
-use crate::edge::{self, HostSettings, Policy, PolicySettings, SignInPolicy, TicketKeys, TicketSecret};
+use crate::edge::{
+    self, HostSettings, Policy, PolicySettings, RateTables, SignInPolicy, TicketKeys, TicketSecret,
+};
 use crate::ops::Metrics;
 use crate::pki::{ClientCertificates, Issuer, Trust};
 use crate::portal::{Portal, PortalSettings};
@@ -75,7 +77,7 @@ pub(super) fn policy(
     config: &Config,
     hosts: Vec<HostKeys>,
     trust: Option<&Arc<ArcSwap<Trust>>>,
-    tickets: &TicketKeys,
+    (tickets, rates): (&TicketKeys, &RateTables),
     clock: &Clock,
     metrics: &Metrics,
 ) -> Result<Arc<Policy>, String> {
@@ -106,6 +108,7 @@ pub(super) fn policy(
         trusted_proxies: config.trusted_proxies.clone(),
         timeouts: config.timeouts,
         limits: config.limits,
+        rates: (config.rate_limits.clone(), rates.clone()),
         sign_in: config.sign_in.as_ref().map(|sign_in| SignInPolicy {
             host: sign_in.host.clone(),
             certificate_host: sign_in.certificate_host.clone(),

@@ -50,6 +50,7 @@ macro_rules! text_value {
 }
 
 mod address;
+mod byte_rate;
 mod common_name;
 mod list_source;
 mod names;
@@ -63,9 +64,10 @@ mod url;
 
 pub use address::Endpoint;
 pub(super) use address::socket_address;
+pub use byte_rate::ByteRate;
 pub use common_name::CommonNamePattern;
 pub use list_source::ListSource;
-pub use names::{FieldName, HostName, RouteContract, UpstreamName};
+pub use names::{FieldName, HostName, LimitName, RouteContract, UpstreamName};
 pub use network::Network;
 pub use one_or_many::OneOrMany;
 pub use path::PathPrefix;

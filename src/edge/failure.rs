@@ -1,5 +1,6 @@
 //! Everything that can go wrong with a request, whose fault it is, and the status that says so.
 
+use super::load::Shed;
 use crate::domain::{Reason, Refusal};
 
 /// A request that was not forwarded, or whose exchange broke.
@@ -29,6 +30,10 @@ pub(super) enum Failure {
     NotAllowed,
     /// Nobody can say what a session is worth: the state can't be asked.
     StateUnavailable,
+    /// Somebody asks more often than a rate limit lets them.
+    RateLimited,
+    /// The gate has too much to do.
+    Overloaded(Shed),
     /// No endpoint could be reached.
     UpstreamUnreachable,
     /// The upstream closed the connection or answered what isn't HTTP.
@@ -55,6 +60,8 @@ pub fn codes() -> Vec<&'static str> {
         Failure::SentToPortal,
         Failure::NotAllowed,
         Failure::StateUnavailable,
+        Failure::RateLimited,
+        Failure::Overloaded(Shed::Requests),
         Failure::UpstreamUnreachable,
         Failure::UpstreamBroken(""),
         Failure::UpstreamTimeout,
@@ -85,7 +92,8 @@ impl Failure {
             Self::Certificate(Refusal { reason: Reason::RevocationUnknown, .. }) => 503,
             Self::SignInNeeded => 401,
             Self::SentToPortal => 303,
-            Self::StateUnavailable => 503,
+            Self::StateUnavailable | Self::Overloaded(_) => 503,
+            Self::RateLimited => 429,
             Self::Certificate(_) | Self::NotAllowed => 403,
             Self::NoRoute => 404,
             Self::UpstreamUnreachable | Self::UpstreamBroken(_) => 502,
@@ -109,6 +117,8 @@ impl Failure {
             Self::SentToPortal => "sent_to_portal",
             Self::NotAllowed => "not_allowed",
             Self::StateUnavailable => "state_unavailable",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded(_) => "overloaded",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamBroken(_) => "upstream_broken",
             Self::UpstreamTimeout => "upstream_timeout",
@@ -124,6 +134,7 @@ impl Failure {
                 Some(detail)
             }
             Self::Certificate(refusal) => Some(refusal.detail),
+            Self::Overloaded(shed) => Some(shed.code()),
             _ => None,
         }
     }
@@ -137,7 +148,7 @@ impl Failure {
     }
 
     /// Whether the connection can't be read on after this: its next request could begin anywhere. Whoever asked for a
-    /// tunnel with `CONNECT` may already be talking through it.
+    /// tunnel with `CONNECT` may already be talking through it. One of the last connections makes room for the next.
     pub(super) const fn poisons_connection(self) -> bool {
         matches!(
             self,
@@ -146,6 +157,7 @@ impl Failure {
                 | Self::RequestTimeout
                 | Self::BodyTooLarge
                 | Self::MethodNotAllowed
+                | Self::Overloaded(Shed::Connections)
                 | Self::ClientGone
                 | Self::ClientStalled
         )
