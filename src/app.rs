@@ -8,6 +8,7 @@ mod issuer;
 mod listeners;
 mod notices;
 mod plan;
+mod rates;
 mod registry;
 mod running;
 mod stores;
@@ -21,7 +22,6 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ use self::watch_files::Watch;
 
 use crate::clock::Clock;
 use crate::config::{Document, Problems, Workers};
-use crate::edge::{Listening, Phase, Worker, WorkerSettings};
+use crate::edge::{Listening, Load, Phase, Worker, WorkerSettings};
 use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness, systemd};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
@@ -154,7 +154,7 @@ impl Gateway {
             .map_err(|error| StartError::AccessLog(target, error))?;
 
         let (phase, phases) = watch::channel(Phase::Serving);
-        let connections = Arc::new(AtomicUsize::new(0));
+        let load = Arc::new(Load::default());
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for (index, sockets) in sockets.into_iter().enumerate() {
@@ -162,7 +162,7 @@ impl Gateway {
                 clock: clock.clone(),
                 metrics: metrics.clone(),
                 access_log: access_log.buffer(),
-                connections: connections.clone(),
+                load: load.clone(),
                 id_seed: getrandom::u64().map_err(system)?,
             };
             let worker = Worker::new(settings, &prepared.orders, phases.clone());
@@ -173,6 +173,7 @@ impl Gateway {
         let around = (clock, metrics, readiness, runtime.handle().clone());
         let running = Running::begin(document, prepared, kept, workers, around);
         follow_directory(&running, document)?;
+        running.share_rates();
         running.readiness.set(true);
         // Only now: from a predecessor's socket, nobody is to be told that the service isn't ready.
         let (handed_over, over) = watch::channel(false);

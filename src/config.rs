@@ -29,6 +29,7 @@ mod log;
 mod mail;
 mod ops;
 mod portal;
+mod rate_limits;
 mod reload;
 mod resumption;
 mod route;
@@ -62,6 +63,7 @@ pub use ops::Ops;
 pub use paths::inputs;
 pub use portal::{Portal, Title};
 pub use problem::{Problem, Problems};
+pub use rate_limits::{LimitBy, NamedRateLimit, RateLimit, RateLimits};
 pub use reference::reference;
 pub use reload::{Reload, needs_restart};
 pub use resumption::{Resumption, TicketSource};
@@ -79,9 +81,9 @@ pub use upstream::{
     UpstreamLimits, UpstreamTls,
 };
 pub use values::{
-    CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, FieldName, HostName, HttpsUrl, ListSource,
-    Network, OneOrMany, PathPrefix, Period, Place, RedisTopology, RedisUrl, RouteContract, Size, StateUrl,
-    SyslogAddress, UpstreamName,
+    ByteRate, CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, FieldName, HostName, HttpsUrl,
+    LimitName, ListSource, Network, OneOrMany, PathPrefix, Period, Place, RedisTopology, RedisUrl,
+    RouteContract, Size, StateUrl, SyslogAddress, UpstreamName,
 };
 
 /// The whole file.
@@ -148,6 +150,9 @@ pub struct Config {
     /// Every cap of the data path.
     #[serde(default)]
     pub limits: Limits,
+    /// How fast requests and connections may come, and from whom.
+    #[serde(default)]
+    pub rate_limits: RateLimits,
     /// Where the access log goes, one JSON line per request: `stdout`, `off`, or the path of a file with a `/` or a `.` in it.
     #[serde(default)]
     pub access_log: AccessLog,

@@ -7,11 +7,11 @@ use tokio::runtime::Handle;
 
 use super::StartError;
 use super::backstage::House;
-use super::stores::{OpenError, Stores};
+use super::stores::{self, OpenError, Stores};
 use crate::clock::Clock;
-use crate::config::{CertificateSignIn, Config, Document, PinVerifier, Pkcs12, Require};
+use crate::config::{CertificateSignIn, Config, Document, PinVerifier, Pkcs12, Require, StateUrl};
 use crate::domain::PinRules;
-use crate::edge::TicketKeys;
+use crate::edge::{RateTables, TicketKeys};
 use crate::flows::{
     Acquisition, AcquisitionSettings, Administration, AdministrationSettings, Pins, SignIn, SignInSettings,
 };
@@ -28,9 +28,13 @@ pub(super) struct Kept {
     pub(super) audit: Option<Arc<AuditLog>>,
     /// Whoever has connected before resumes, whatever became of the configuration.
     pub(super) tickets: TicketKeys,
+    /// What rate limits have counted.
+    pub(super) rates: RateTables,
     /// The issuer's newest list (DER).
     pub(super) revocation_list: Arc<ArcSwapOption<Vec<u8>>>,
     state: Option<State>,
+    /// The state, if it is one that several machines have in common.
+    pub(super) shared_state: Option<State>,
 }
 
 /// What the pages call.
@@ -59,14 +63,13 @@ impl Kept {
             directory: None,
             audit: None,
             tickets: TicketKeys::new(clock.clone()),
+            rates: RateTables::default(),
             revocation_list: Arc::default(),
             state: None,
+            shared_state: None,
         };
         if document.config.directory.is_some() {
-            let stores = Stores::open(document).await.map_err(|error| match error {
-                OpenError::Config(problems) => StartError::Config(problems),
-                OpenError::Unavailable(unavailable) => StartError::Store(unavailable),
-            })?;
+            let stores = Stores::open(document).await.map_err(start_error)?;
             let registry = Arc::new(Registry::default());
             rule(&registry, &document.config);
             // Before it was filled once, a suspended user would pass.
@@ -75,6 +78,12 @@ impl Kept {
             kept.directory = Some(stores.directory);
             kept.audit = Some(stores.audit);
             kept.state = Some(stores.state);
+        }
+        if matches!(document.config.state.url, StateUrl::Redis(_)) {
+            kept.shared_state = match &kept.state {
+                Some(state) => Some(state.clone()),
+                None => Some(stores::state(document).await.map_err(start_error)?),
+            };
         }
         Ok(kept)
     }
@@ -98,6 +107,13 @@ impl Kept {
         let sign_in = verbs.sign_in.clone();
         let portal = Portal::new(pages(basis.config, verbs, basis.clock))?;
         Ok(House { runtime, sign_in, portal: Arc::new(portal) })
+    }
+}
+
+fn start_error(error: OpenError) -> StartError {
+    match error {
+        OpenError::Config(problems) => StartError::Config(problems),
+        OpenError::Unavailable(unavailable) => StartError::Store(unavailable),
     }
 }
 

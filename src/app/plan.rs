@@ -15,7 +15,8 @@ use crate::config::{
     self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection,
 };
 use crate::edge::{
-    self, HostSettings, Policy, PolicySettings, SignInPolicy, TicketKeys, TicketSecret, Upstream, UpstreamTls,
+    self, HostSettings, Policy, PolicySettings, RateTables, SignInPolicy, TicketKeys, TicketSecret, Upstream,
+    UpstreamTls,
 };
 use crate::ops::Metrics;
 use crate::pki::{ClientCertificates, Issuer, Trust};
@@ -83,7 +84,7 @@ pub(super) fn policy(
     hosts: Vec<HostKeys>,
     upstreams: Vec<Arc<Upstream>>,
     trust: Option<&Arc<ArcSwap<Trust>>>,
-    tickets: &TicketKeys,
+    (tickets, rates): (&TicketKeys, &RateTables),
     clock: &Clock,
     metrics: &Metrics,
 ) -> Result<Arc<Policy>, String> {
@@ -110,6 +111,7 @@ pub(super) fn policy(
         trusted_proxies: config.trusted_proxies.clone(),
         timeouts: config.timeouts,
         limits: config.limits,
+        rates: (config.rate_limits.clone(), rates.clone()),
         sign_in: config.sign_in.as_ref().map(|sign_in| SignInPolicy {
             host: sign_in.host.clone(),
             certificate_host: sign_in.certificate_host.clone(),

@@ -12,7 +12,7 @@ use super::back::{self, Basis, Kept};
 use super::plan::{self, Plan};
 use super::trust::{self, PreparedTrust, TrustKeeper};
 use super::upstreams::{self, Names};
-use super::{certificates, issuer, notices, revocation_lists, stores};
+use super::{certificates, issuer, notices, rates, revocation_lists, stores};
 use crate::clock::Clock;
 use crate::config::{self, Config, Document, Problems};
 use crate::domain::PinRules;
@@ -89,7 +89,8 @@ impl Prepared {
             _ => (None, None),
         };
         let trust = keeper.as_ref().map(TrustKeeper::trust);
-        let policy = plan::policy(config, hosts, upstreams.clone(), trust, &kept.tickets, clock, metrics)?;
+        let kept_keys = (&kept.tickets, &kept.rates);
+        let policy = plan::policy(config, hosts, upstreams.clone(), trust, kept_keys, clock, metrics)?;
         let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
         let house = kept.house(&basis, pins, rules, runtime.clone())?;
         let (trust, registry) = (trust.cloned(), kept.registry.clone());
@@ -137,6 +138,15 @@ impl Running {
         };
         running.work(&document.config, prepared.issuer.as_ref());
         Arc::new(running)
+    }
+
+    /// Has rate limits counted together with other gateways, where there is a state in which they can.
+    pub(super) fn share_rates(&self) {
+        if let Some(state) = self.kept.shared_state.clone() {
+            let (tables, clock, metrics) =
+                (self.kept.rates.clone(), self.clock.clone(), self.metrics.clone());
+            self.runtime.spawn(rates::share(tables, state, clock, metrics));
+        }
     }
 
     /// Reads the configuration from `file` from now on.

@@ -95,6 +95,12 @@ struct Secrets {
     rules: Option<PinRules>,
 }
 
+/// The state by itself.
+pub(super) async fn state(document: &Document) -> Result<State, OpenError> {
+    let Secrets { state, .. } = Secrets::read(document).map_err(OpenError::Config)?;
+    State::open(&state, document.config.state.timeout.get()).await.map_err(OpenError::Unavailable)
+}
+
 /// What checks and hashes PINs, and the rules for new ones, as the files have them now.
 pub(super) fn pins(document: &Document) -> Result<(Option<Pins>, Option<PinRules>), Problems> {
     Secrets::read(document).map(|secrets| (secrets.pins, secrets.rules))

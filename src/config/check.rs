@@ -5,6 +5,7 @@
 
 mod headers;
 mod issuing;
+mod rate_limits;
 mod restrictions;
 mod resumption;
 mod routes;
@@ -32,6 +33,7 @@ pub(super) fn check(config: &Config, source: &Source, survivors: &Survivors) -> 
     report.upstreams();
     report.headers();
     report.limits();
+    report.rate_limits();
     report.found
 }
 

@@ -5,14 +5,28 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Size;
+use super::{ByteRate, Period, Size};
 
 /// Sizes are written as `512`, `16KiB`, `1MiB`, `10GiB`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Open client connections of the process; more are closed at accept.
+    /// Open client connections of the process; more are closed at accept. On the last sixteenth, only the portal answers.
     pub connections: NonZeroU32,
+    /// Open client connections of one source: an IPv4 address, or an IPv6 network of 64 bits. More are closed before TLS. No
+    /// limit if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_per_source: Option<NonZeroU32>,
+    /// Requests of the process that are at an upstream, or on their way to or from it; more are answered with 503. Those that
+    /// prove nobody's identity stand back from seven eighths on. An open WebSocket is none.
+    pub requests: NonZeroU32,
+    /// How far a thread of the data path may be behind its work before it turns new requests away with 503.
+    pub lag: Period,
+    /// The least that a client must send of a request body, and take of a response, while it is waited for (408, or the end of
+    /// the response).
+    pub min_rate: ByteRate,
+    /// How far a client may be behind `min_rate`: a pause of this length is none too many.
+    pub min_rate_grace: Period,
     /// Bytes that a client may send before its ClientHello is complete.
     pub client_hello: Size,
     /// Bytes that a client may send in its whole handshake, certificates included.
@@ -36,6 +50,11 @@ impl Default for Limits {
         let count = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         Self {
             connections: count(20_000),
+            connections_per_source: None,
+            requests: count(20_000),
+            lag: Period::milliseconds(500),
+            min_rate: ByteRate::new(240),
+            min_rate_grace: Period::seconds(60),
             client_hello: Size::kib(16),
             handshake: Size::kib(64),
             header_bytes: Size::kib(32),

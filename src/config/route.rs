@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HostName, PathPrefix, RouteContract, Title, UpstreamName};
+use super::{HostName, LimitName, OneOrMany, PathPrefix, RouteContract, Title, UpstreamName};
 use crate::domain::Role;
 
 /// One route. Among the routes that match, the one with the longest path wins.
@@ -23,6 +23,9 @@ pub struct Route {
     /// Only for these contracts; for all if absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contracts: Vec<RouteContract>,
+    /// Rate limits for this route, by their names in `rate_limits.named`: one, or a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<OneOrMany<LimitName>>,
     /// What the application is called on the signed-in person's home page; not listed there if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Title>,

@@ -201,7 +201,7 @@ ops: { bind: true }
                 "11:5 missing key `upstream`",
                 "11:11 expected a path such as `/banking`: absolute, nothing percent-encoded, no empty or dot \
                  segments, no trailing slash; found `banking`",
-                "12:5 unknown key `銀行`: expected `path`, `hosts`, `require`, `roles`, `contracts`, `title` or `upstream`",
+                "12:5 unknown key `銀行`: expected `path`, `hosts`, `require`, `roles`, `contracts`, `rate`, `title` or `upstream`",
                 "14:12 expected a mapping, found the number 5",
                 "15:24 expected a whole number from 1 to 4294967295, found the number 0",
                 "15:33 expected a size such as `512`, `16KiB`, `1MiB` or `10GiB`, found `1kb`",

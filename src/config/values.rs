@@ -50,6 +50,7 @@ macro_rules! text_value {
 }
 
 mod address;
+mod byte_rate;
 mod common_name;
 mod dns_server;
 mod list_source;
@@ -64,10 +65,11 @@ mod url;
 
 pub(super) use address::socket_address;
 pub use address::{EndpointAddress, Place};
+pub use byte_rate::ByteRate;
 pub use common_name::CommonNamePattern;
 pub use dns_server::DnsServer;
 pub use list_source::ListSource;
-pub use names::{FieldName, HostName, RouteContract, UpstreamName};
+pub use names::{FieldName, HostName, LimitName, RouteContract, UpstreamName};
 pub use network::Network;
 pub use one_or_many::OneOrMany;
 pub use path::PathPrefix;

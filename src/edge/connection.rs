@@ -1,6 +1,6 @@
 //! One client connection after its handshake: which host it is for, and what the judge says of its certificate.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
@@ -28,6 +28,8 @@ pub(super) struct Connection {
     /// The chain again, for those beside the data path; made when first asked for.
     der: OnceLock<Arc<[Vec<u8>]>>,
     began_good: bool,
+    /// Whether it is one of the last that could be opened, which are for the portal.
+    pub(super) is_reserve: bool,
     verdict: Mutex<Arc<Verdict>>,
 }
 
@@ -78,6 +80,7 @@ impl Connection {
         host: Arc<Host>,
         peer: SocketAddr,
         session: &ServerConnection,
+        is_reserve: bool,
     ) -> Arc<Self> {
         let chain = session.peer_certificates().unwrap_or_default();
         let chain: Vec<_> = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
@@ -92,6 +95,7 @@ impl Connection {
             chain,
             der: OnceLock::new(),
             began_good,
+            is_reserve,
             verdict: Mutex::new(verdict),
         })
     }
@@ -140,8 +144,12 @@ impl Connection {
             }
             Standing::Absent | Standing::Refused(_) => (None, Arc::default()),
         };
-        let source = record.trail.as_ref().map_or_else(|| self.peer.ip().to_canonical(), Trail::client);
-        Visitor { source, request_id: record.request_id.clone(), identity, chain }
+        Visitor { source: self.address(record), request_id: record.request_id.clone(), identity, chain }
+    }
+
+    /// Where a request comes from, as far as anybody who is trusted says.
+    pub(super) fn address(&self, record: &Record) -> IpAddr {
+        record.trail.as_ref().map_or_else(|| self.peer.ip().to_canonical(), Trail::client)
     }
 
     /// The refusal of the certificate that was sent, if it isn't good.

@@ -1,5 +1,6 @@
 //! Everything that can go wrong with a request, whose fault it is, and the status that says so.
 
+use super::load::Shed;
 use crate::domain::{Reason, Refusal};
 
 /// A request that was not forwarded, or whose exchange broke.
@@ -29,6 +30,10 @@ pub(super) enum Failure {
     NotAllowed,
     /// Nobody can say what a session is worth: the state can't be asked.
     StateUnavailable,
+    /// Somebody asks more often than a rate limit lets them.
+    RateLimited,
+    /// The gate has too much to do.
+    Overloaded(Shed),
     /// No endpoint could be reached.
     UpstreamUnreachable,
     /// No endpoint is well.
@@ -59,6 +64,8 @@ pub fn codes() -> Vec<&'static str> {
         Failure::SentToPortal,
         Failure::NotAllowed,
         Failure::StateUnavailable,
+        Failure::RateLimited,
+        Failure::Overloaded(Shed::Requests),
         Failure::UpstreamUnreachable,
         Failure::UpstreamDown,
         Failure::UpstreamBusy,
@@ -91,7 +98,8 @@ impl Failure {
             Self::Certificate(Refusal { reason: Reason::RevocationUnknown, .. }) => 503,
             Self::SignInNeeded => 401,
             Self::SentToPortal => 303,
-            Self::StateUnavailable | Self::UpstreamDown | Self::UpstreamBusy => 503,
+            Self::StateUnavailable | Self::Overloaded(_) | Self::UpstreamDown | Self::UpstreamBusy => 503,
+            Self::RateLimited => 429,
             Self::Certificate(_) | Self::NotAllowed => 403,
             Self::NoRoute => 404,
             Self::UpstreamUnreachable | Self::UpstreamBroken(_) => 502,
@@ -115,6 +123,8 @@ impl Failure {
             Self::SentToPortal => "sent_to_portal",
             Self::NotAllowed => "not_allowed",
             Self::StateUnavailable => "state_unavailable",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded(_) => "overloaded",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamDown => "upstream_down",
             Self::UpstreamBusy => "upstream_busy",
@@ -132,6 +142,7 @@ impl Failure {
                 Some(detail)
             }
             Self::Certificate(refusal) => Some(refusal.detail),
+            Self::Overloaded(shed) => Some(shed.code()),
             _ => None,
         }
     }
@@ -149,7 +160,7 @@ impl Failure {
     }
 
     /// Whether the connection can't be read on after this: its next request could begin anywhere. Whoever asked for a
-    /// tunnel with `CONNECT` may already be talking through it.
+    /// tunnel with `CONNECT` may already be talking through it. One of the last connections makes room for the next.
     pub(super) const fn poisons_connection(self) -> bool {
         matches!(
             self,
@@ -158,6 +169,7 @@ impl Failure {
                 | Self::RequestTimeout
                 | Self::BodyTooLarge
                 | Self::MethodNotAllowed
+                | Self::Overloaded(Shed::Connections)
                 | Self::ClientGone
                 | Self::ClientStalled
         )

@@ -25,10 +25,12 @@ use super::failure::{Failure, Fault};
 use super::forward::{self, Answer, BodySource, Broken, Exchange, Part, Waiting};
 use super::framing::{Decoder, Framing};
 use super::intake::{Admitted, ForPortal, Held, Taken};
+use super::rates;
 use super::record::Record;
 use super::respond;
 use super::rules::Rules;
 use super::sessions::Question;
+use super::slowness::Slowness;
 use super::socket::Socket;
 use super::timer::{LAST_CALL, Timer};
 use super::tunnel;
@@ -47,6 +49,7 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
 pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, timer: Timer) {
+    let rules = connection.worker.rules();
     let http1 = Http1 {
         io,
         read: BytesMut::new(),
@@ -55,7 +58,9 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
         is_stalled: false,
         is_new: true,
         is_last_call: false,
-        rules: connection.worker.rules(),
+        slowness: Slowness::new(&rules.policy.limits),
+        taken: 0,
+        rules,
         connection,
         timer,
     };
@@ -71,6 +76,9 @@ struct Http1 {
     data: Bytes,
     /// Whether the client is waited for to take what was written: then the deadline is its own.
     is_stalled: bool,
+    /// How slowly it takes that, and how many bytes it had taken when it was looked at last.
+    slowness: Slowness,
+    taken: u64,
     /// Whether no request has come yet, and whether it is too late for one to come slowly.
     is_new: bool,
     is_last_call: bool,
@@ -206,6 +214,7 @@ impl Http1 {
     async fn turn(&mut self, head: usize) -> After {
         let mut record = Record::begin(&self.connection, "1.1");
         self.rules = record.rules().clone();
+        (self.is_stalled, self.slowness) = (false, Slowness::new(&self.rules.policy.limits));
         let bytes = self.read.split_to(head).freeze();
         let (mut taken, wants) = take(&self.connection, &mut record, &bytes, None);
         if let Err((Held::Session(question), _)) = taken {
@@ -235,7 +244,7 @@ impl Http1 {
         let mut decoder = Decoder::request(admitted.framing.unwrap_or(Framing::Length(0)));
         let mut waiting = Turn { http1: self, decoder: &mut decoder };
         let answered = forward::answer(&mut record, &admitted, &mut waiting).await;
-        let (mut exchange, head) = match answered {
+        let (mut exchange, mut head) = match answered {
             Ok(answered) => answered,
             Err(failure) => {
                 let is_drained = decoder.is_over() && !admitted.upgrade && client.keeps_alive;
@@ -243,6 +252,7 @@ impl Http1 {
             }
         };
         record.answered(head.status);
+        head.add(rates::fields(&record.quotas));
         if head.status == 101 {
             response_head::write(&mut self.write, &head, Delimiting::Upgrade);
             return match self.flush().await {
@@ -257,7 +267,6 @@ impl Http1 {
             && (decoder.is_over() || exchange.takes_body());
         let delimiting = Delimiting::of(&head, admitted.is_head, client.minor, keeps_alive);
         response_head::write(&mut self.write, &head, delimiting);
-        self.is_stalled = false;
         let relayed = std::future::poll_fn(|cx| {
             self.poll_relay(cx, &mut exchange, &mut decoder, &mut record, delimiting.is_chunked())
         })
@@ -366,7 +375,7 @@ impl Http1 {
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientGone)),
                 Poll::Ready(Ok(())) if self.is_stalled || !is_written => {
                     // The client takes something: now it is the upstream's turn.
-                    self.is_stalled = false;
+                    self.go_on()?;
                     self.timer.set(self.rules.policy.timeouts.upstream_body_idle.get());
                 }
                 Poll::Ready(Ok(())) if is_over => return Poll::Ready(Ok(())),

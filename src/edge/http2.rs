@@ -28,6 +28,7 @@ use super::fields::Field;
 use super::forward::{self, Answer, BodySource, Broken, Exchange, ResponseHead, Waiting};
 use super::framing::{self, Framing};
 use super::intake::{self, ForPortal, Held, RequestHead, Taken};
+use super::rates;
 use super::record::Record;
 use super::respond::{self, Reply};
 use super::sessions::Known;
@@ -75,7 +76,7 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
             timer.set(if is_idle { timeouts.idle.get() } else { LOOK });
         }
         let is_flooded = streams.is_flooded(limits.h2_resets.get() as usize);
-        if is_flooded || streams.is_stalled(timeouts.body_idle.get()) || (is_ending && timer.is_late()) {
+        if is_flooded || streams.is_stalled() || (is_ending && timer.is_late()) {
             // A client that opens streams and resets or doesn't read them, or doesn't go: no goodbye.
             return Poll::Ready(());
         }
@@ -142,8 +143,9 @@ async fn answer(
         stream.answered();
     }
     Ok(match answered {
-        Ok((exchange, head)) => {
+        Ok((exchange, mut head)) => {
             record.answered(head.status);
+            head.add(rates::fields(&record.quotas));
             let is_over = exchange.is_over();
             let mut body = Body::relay(exchange, source, timer, record, stream);
             if is_over {

@@ -1,7 +1,8 @@
 //! Taking a request in: from a head, however it came, to a permit and the head that the upstream gets.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Request;
 
 use super::connection::Connection;
@@ -10,13 +11,15 @@ use super::fields::{Field, is_disguised_framing};
 use super::forward;
 use super::framing::Framing;
 use super::gate::{self, Claim, Claims, Denied, Permit};
+use super::load::Shed;
 use super::place::Place;
-use super::policy::Policy;
+use super::policy::{Host, Policy};
+use super::rates::{Exceeded, Limit, Sender};
 use super::record::Record;
 use super::sessions::{self, Known, Question};
 use super::target::{Target, is_below};
 use super::trail::Trail;
-use crate::domain::{PORTAL, SessionEnd};
+use crate::domain::{Identity, PORTAL, SessionEnd, Source, Standing};
 
 /// A request's head, the same for HTTP/1.1 and HTTP/2.
 pub(super) struct RequestHead<'a> {
@@ -109,6 +112,10 @@ pub(super) fn admit(
     check_method(request.method)?;
     check_fields(policy, request)?;
     record.trail = connection.trail(&verdict, request.fields).map_err(Failure::BadRequest)?;
+    // Whose session was looked up comes by here a second time.
+    if known.is_none() {
+        count(policy, record, sender(connection, record, None), &policy.rates.per_source)?;
+    }
     let authority = authority(request.authority, &host.name)?;
     let target = Target::parse(request.target).map_err(|ambiguous| Failure::BadRequest(ambiguous.0))?;
     record.path = target.path.to_string();
@@ -153,6 +160,16 @@ pub(super) fn admit(
     if matches!(request.framing, Some(Framing::Length(length)) if length > policy.limits.body.bytes()) {
         return Err(Failure::BodyTooLarge.into());
     }
+    let session = record.session.clone();
+    let identity = match (&session, verdict.standing()) {
+        (Some(standing), _) => Some(&standing.session.identity),
+        (None, Standing::Good(identity)) => Some(identity),
+        (None, _) => None,
+    };
+    make_room(connection, policy, record, identity.is_none())?;
+    let (sender, named) = (sender(connection, record, identity), rates_of(policy, host, &target));
+    let per_identity = policy.rates.per_identity.iter().filter(|_| identity.is_some());
+    count(policy, record, sender, named.iter().chain(per_identity))?;
     let expects_continue = expects_continue(request);
     let with_identity = policy.upstreams[permit.upstream()].tells_identity();
     let identity = match &record.session {
@@ -180,6 +197,61 @@ pub(super) fn admit(
         is_head: request.method == "HEAD",
         is_idempotent: matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
     }))
+}
+
+/// Who sends a request.
+fn sender<'a>(connection: &Connection, record: &Record, identity: Option<&'a Identity>) -> Sender<'a> {
+    Sender { source: Source::of(connection.address(record)), identity }
+}
+
+/// The rate limits of the route.
+fn rates_of<'p>(policy: &'p Policy, host: &Host, target: &Target<'_>) -> &'p [Arc<Limit>] {
+    if policy.rates.named.is_empty() {
+        return &[];
+    }
+    policy.route(&host.name, &target.path).map_or(&[], |route| &route.rates)
+}
+
+/// Counts a request by `limits`. The first that is reached refuses it, and those after it don't hear of it.
+fn count<'l>(
+    policy: &Policy,
+    record: &mut Record,
+    sender: Sender<'_>,
+    limits: impl IntoIterator<Item = &'l Arc<Limit>>,
+) -> Result<(), Failure> {
+    for limit in limits {
+        match limit.take(sender, record.micros()) {
+            Ok(quota) if policy.rates.announce => record.quotas.push(quota),
+            Ok(_) => {}
+            Err(Exceeded(quota)) => {
+                record.quotas.push(quota);
+                return Err(Failure::RateLimited);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes a place among the requests on their way to an upstream, if the gate isn't overloaded.
+fn make_room(
+    connection: &Connection,
+    policy: &Policy,
+    record: &mut Record,
+    is_anonymous: bool,
+) -> Result<(), Failure> {
+    let worker = &connection.worker;
+    let placed = if worker.is_behind() {
+        Err(Shed::Lag)
+    } else if connection.is_reserve && worker.load.is_crowded(&policy.limits) {
+        Err(Shed::Connections)
+    } else {
+        worker.load.begin_request(&policy.limits, is_anonymous)
+    };
+    record.open = Some(placed.map_err(|shed| {
+        worker.metrics.shed.with_label_values(&[shed.code()]).inc();
+        Failure::Overloaded(shed)
+    })?);
+    Ok(())
 }
 
 /// Whether the client waits to be asked for its body.

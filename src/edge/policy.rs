@@ -7,9 +7,12 @@ use prometheus::{Histogram, IntCounter};
 use rustls::ServerConfig;
 
 use super::fields::OwnedFields;
+use super::rates::{Limit, Limits as Rates, RateTables};
 use super::target::is_below;
 use super::upstream::Upstream;
-use crate::config::{ClientCertificate, Headers, HostName, Limits, Network, Rejection, Require, Timeouts};
+use crate::config::{
+    ClientCertificate, Headers, HostName, Limits, Network, RateLimits, Rejection, Require, Timeouts,
+};
 use crate::domain::{AuthMethod, ContractId, Identity, Role};
 use crate::ops::Metrics;
 
@@ -29,6 +32,8 @@ pub struct PolicySettings {
     pub timeouts: Timeouts,
     /// Caps.
     pub limits: Limits,
+    /// Rate limits, and where they are counted.
+    pub rates: (RateLimits, RateTables),
     /// Where people sign in, if they do.
     pub sign_in: Option<SignInPolicy>,
 }
@@ -67,6 +72,7 @@ pub struct Policy {
     pub(super) trusted_proxies: Vec<Network>,
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
+    pub(super) rates: Rates,
     pub(super) sign_in: Option<SignInPolicy>,
 }
 
@@ -89,6 +95,8 @@ pub(super) struct Route {
     pub(super) roles: Vec<Role>,
     pub(super) contracts: Vec<ContractId>,
     pub(super) upstream: usize,
+    /// Rate limits of its own.
+    pub(super) rates: Vec<Arc<Limit>>,
 }
 
 impl Policy {
@@ -96,6 +104,8 @@ impl Policy {
     /// with its place before it comes to this.
     pub fn build(settings: PolicySettings, metrics: &Metrics) -> Result<Self, String> {
         let upstreams = settings.upstreams;
+        let (rates, tables) = &settings.rates;
+        let rates = Rates::new(rates, tables, metrics);
         let mut routes = Vec::new();
         for route in settings.routes {
             let upstream = upstreams
@@ -109,6 +119,12 @@ impl Policy {
                 roles: route.roles.iter().map(|role| role.role()).collect(),
                 contracts: route.contracts.iter().map(|contract| contract.id().clone()).collect(),
                 upstream,
+                rates: route
+                    .rate
+                    .iter()
+                    .flat_map(|named| named.as_slice())
+                    .filter_map(|name| rates.named.get(name.as_str()).cloned())
+                    .collect(),
             });
         }
         // A stable sort: between equally long paths, a route that names its hosts goes first.
@@ -123,6 +139,7 @@ impl Policy {
             trusted_proxies: settings.trusted_proxies,
             timeouts: settings.timeouts,
             limits: settings.limits,
+            rates,
             sign_in: settings.sign_in,
         })
     }

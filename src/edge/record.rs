@@ -7,6 +7,8 @@ use jiff::Timestamp;
 
 use super::connection::{Connection, Verdict};
 use super::failure::{Failure, Fault};
+use super::load::OpenRequest;
+use super::rates::Quota;
 use super::rules::Rules;
 use super::sessions::Standing;
 use super::trail::Trail;
@@ -49,6 +51,10 @@ pub(super) struct Record {
     pub(super) location: Option<String>,
     /// The session that says who is there.
     pub(super) session: Option<Arc<Standing>>,
+    /// How the limits stand that it was counted by, if the client is to be told; the one that it failed by comes last.
+    pub(super) quotas: Vec<Quota>,
+    /// Its place among the requests on their way to an upstream.
+    pub(super) open: Option<OpenRequest>,
     complete: bool,
 }
 
@@ -77,6 +83,8 @@ impl Record {
             trail: None,
             location: None,
             session: None,
+            quotas: Vec::new(),
+            open: None,
             complete: false,
         }
     }
@@ -89,6 +97,11 @@ impl Record {
     /// The host that it is for.
     pub(super) fn host(&self) -> &str {
         &self.verdict.host.name
+    }
+
+    /// When it began, in microseconds since 1970.
+    pub(super) fn micros(&self) -> i64 {
+        self.time.as_microsecond()
     }
 
     /// What it goes by, to its end.

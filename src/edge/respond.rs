@@ -8,6 +8,7 @@ use http::header::{CONTENT_LENGTH, DATE};
 use jiff::Timestamp;
 
 use super::failure::Failure;
+use super::rates;
 use super::record::Record;
 use super::wants::{Format, Wants};
 
@@ -61,7 +62,11 @@ pub(super) fn reply(failure: Failure, wants: Wants, record: &Record, now: Timest
         }
         // RFC 9110, section 15.5.2, demands a challenge. There is no registered scheme for a page to sign in on.
         Failure::SignInNeeded => fields.push(("www-authenticate".into(), "Session".to_owned())),
-        Failure::StateUnavailable | Failure::UpstreamDown => {
+        Failure::RateLimited => {
+            let after = record.quotas.last().map_or(1, rates::Quota::retry_after);
+            fields.push(("retry-after".into(), after.to_string()));
+        }
+        Failure::StateUnavailable | Failure::Overloaded(_) | Failure::UpstreamDown => {
             fields.push(("retry-after".into(), "5".to_owned()))
         }
         Failure::UpstreamBusy => fields.push(("retry-after".into(), "1".to_owned())),
@@ -70,6 +75,7 @@ pub(super) fn reply(failure: Failure, wants: Wants, record: &Record, now: Timest
         }
         _ => {}
     }
+    fields.extend(quotas(record));
     fields.extend(record.location.clone().map(|location| ("location".into(), location)));
     Reply { status: failure.status(), fields, body: body.into() }
 }
@@ -89,7 +95,13 @@ pub(super) fn of_portal(response: Response<Bytes>, record: &Record, now: Timesta
     }
     fields.push(("date".into(), date(now)));
     fields.push(("x-request-id".into(), record.request_id.clone()));
+    fields.extend(quotas(record));
     Reply { status: parts.status.as_u16(), fields, body }
+}
+
+/// How the limits stand that the request was counted by, if anybody is to be told.
+fn quotas(record: &Record) -> impl Iterator<Item = (Cow<'static, str>, String)> {
+    rates::fields(&record.quotas).map(|(name, value)| (name.into(), value))
 }
 
 fn date(now: Timestamp) -> String {

@@ -13,12 +13,13 @@ pub(super) struct Socket {
     tcp: TcpStream,
     budget: u64,
     read: u64,
+    written: u64,
 }
 
 impl Socket {
     /// Allows `budget` bytes.
     pub(super) const fn new(tcp: TcpStream, budget: u64) -> Self {
-        Self { tcp, budget, read: 0 }
+        Self { tcp, budget, read: 0, written: 0 }
     }
 
     /// Allows `budget` bytes in all, counted from the first.
@@ -33,6 +34,11 @@ impl Socket {
             Ok(0) | Err(_) => Poll::Ready(()),
             Ok(_) => Poll::Pending,
         }
+    }
+
+    /// Bytes that the client, or the kernel for it, has taken.
+    pub(super) const fn written(&self) -> u64 {
+        self.written
     }
 
     /// Whether more was sent than was allowed.
@@ -62,7 +68,9 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.tcp).poll_write(cx, bytes))?;
+        self.written += written as u64;
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -70,7 +78,9 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, bytes)
+        let written = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bytes))?;
+        self.written += written as u64;
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

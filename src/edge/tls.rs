@@ -28,6 +28,10 @@ pub(super) enum HandshakeFailure {
     TooLarge,
     /// Not in time.
     Timeout,
+    /// More connections of its source than `limits.connections_per_source`.
+    TooMany,
+    /// More new connections of its source than `rate_limits.handshakes`.
+    RateLimited,
     /// The client closed the connection.
     Closed,
     /// A certificate was demanded in the handshake, and there was no good one.
@@ -47,6 +51,8 @@ impl HandshakeFailure {
             Self::UnknownServerName => "unknown_server_name",
             Self::TooLarge => "too_large",
             Self::Timeout => "timeout",
+            Self::TooMany => "connections_per_source",
+            Self::RateLimited => "rate_limited",
             Self::Closed => "closed",
             Self::Refused(reason) => reason.code(),
             Self::UnknownProxy => "unknown_proxy",

@@ -38,6 +38,8 @@ pub(super) async fn run(
 ) {
     let (worker, rules) = (&connection.worker, record.rules().clone());
     let mut watch = session.map(|question| Watch { question, looking: None, carried: 0 });
+    // It is a connection now, and no request that will end soon.
+    record.open = None;
     let open = worker.metrics.tunnels.clone();
     open.inc();
     let Link { io: mut upstream, read, .. } = link;

@@ -3,8 +3,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,8 +14,10 @@ use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
 use super::connection::{self, Connection};
+use super::load::{FromSource, Lag, Load};
 use super::policy::{Host, Policy};
-use super::proxy_protocol::{self, Broken, Missing, Source};
+use super::proxy_protocol::{self, Broken, Missing, Source as Passed};
+use super::rates::Sender;
 use super::rules::{Orders, Rules};
 use super::socket::Socket;
 use super::timer::{TICK, Timer, Timers};
@@ -23,6 +25,7 @@ use super::tls::{self, HandshakeFailure};
 use super::{http1, http2};
 use crate::clock::{self, Clock};
 use crate::config::{Network, Rejection};
+use crate::domain::Source;
 use crate::ops::{AccessLogBuffer, Metrics};
 
 /// Connections that the kernel may hold before they are accepted.
@@ -36,8 +39,8 @@ pub struct WorkerSettings {
     pub metrics: Metrics,
     /// Where to log.
     pub access_log: AccessLogBuffer,
-    /// Open connections of the whole process.
-    pub connections: Arc<AtomicUsize>,
+    /// What the whole process carries.
+    pub load: Arc<Load>,
     /// A number that no other worker's request IDs begin with.
     pub id_seed: u64,
 }
@@ -75,7 +78,9 @@ pub struct Worker {
     pub(super) metrics: Metrics,
     pub(super) access_log: AccessLogBuffer,
     pub(super) timers: Arc<Timers>,
-    connections: Arc<AtomicUsize>,
+    pub(super) load: Arc<Load>,
+    lag: Mutex<Lag>,
+    is_behind: AtomicBool,
     own_connections: AtomicUsize,
     phase: watch::Receiver<Phase>,
     id_seed: u64,
@@ -85,16 +90,18 @@ pub struct Worker {
 impl Worker {
     /// Builds a worker that goes by `orders` and through the phases of `phase`.
     pub fn new(settings: WorkerSettings, orders: &Orders, phase: watch::Receiver<Phase>) -> Arc<Self> {
-        let WorkerSettings { clock, metrics, access_log, connections, id_seed } = settings;
+        let WorkerSettings { clock, metrics, access_log, load, id_seed } = settings;
         Arc::new(Self {
             rules: ArcSwap::from_pointee(Rules::new(orders, None)),
             timers: Timers::new(clock::instant()),
+            lag: Mutex::new(Lag::new(clock::instant())),
+            is_behind: AtomicBool::new(false),
             own_connections: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
             clock,
             metrics,
             access_log,
-            connections,
+            load,
             phase,
             id_seed,
         })
@@ -159,12 +166,20 @@ impl Worker {
     }
 
     fn tick(&self) {
-        let now = clock::instant();
+        let (now, rules) = (clock::instant(), self.rules.load());
         self.timers.tick(now);
         self.access_log.flush();
-        for pool in &self.rules.load().pools {
+        let most = rules.policy.limits.lag.get();
+        let is_behind = self.lag.lock().unwrap_or_else(PoisonError::into_inner).tick(now, most);
+        self.is_behind.store(is_behind, Ordering::Relaxed);
+        for pool in &rules.pools {
             pool.sweep(now);
         }
+    }
+
+    /// Whether it has more to do than it can.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::Relaxed)
     }
 
     /// Whether the gate is on its way out.
@@ -200,21 +215,23 @@ impl Worker {
     }
 
     fn admit(self: &Arc<Self>, accepted: Accepted) {
-        let most = self.rules.load().policy.limits.connections.get() as usize;
+        let rules = self.rules.load();
+        let most = rules.policy.limits.connections.get() as usize;
         let open = OpenConnection::count(self);
-        if self.connections.load(Ordering::Relaxed) > most {
+        if self.load.connections.load(Ordering::Relaxed) > most {
             self.metrics.connections_shed.inc();
             return;
         }
         self.metrics.connections_accepted.inc();
         let worker = self.clone();
+        let is_reserve = self.load.is_crowded(&rules.policy.limits);
         tokio::spawn(async move {
-            worker.serve(accepted).await;
+            worker.serve(accepted, is_reserve).await;
             drop(open);
         });
     }
 
-    async fn serve(self: &Arc<Self>, accepted: Accepted) {
+    async fn serve(self: &Arc<Self>, accepted: Accepted, is_reserve: bool) {
         let peer = accepted.peer;
         let begun = clock::instant();
         let timer = self.timers.timer();
@@ -222,7 +239,7 @@ impl Worker {
         // From here on, the client is whom the proxy names.
         let mut client = peer;
         let shaken = self.shake_hands(accepted, &mut client, &rules.policy, &timer).await;
-        let Some((io, host)) = shaken else { return };
+        let Some((io, host, _from_source)) = shaken else { return };
         let session = io.get_ref().1;
         let resumed = if connection::is_resumed(session) { "yes" } else { "no" };
         self.metrics.handshakes.with_label_values(&[&host.name, connection::version(session), resumed]).inc();
@@ -231,7 +248,7 @@ impl Worker {
             .observe(clock::instant().saturating_duration_since(begun).as_secs_f64());
         let rejects_in_handshake = host.rejection == Rejection::Handshake;
         let is_h2 = session.alpn_protocol() == Some(b"h2");
-        let connection = Connection::new(self.clone(), rules, host, client, session);
+        let connection = Connection::new(self.clone(), rules, host, client, session, is_reserve);
         // A resumed handshake shows no certificate to the verifier, so its refusal comes here.
         if rejects_in_handshake && let Some(refusal) = connection.refusal() {
             self.note_failure(client, peer, &HandshakeFailure::Refused(refusal.reason));
@@ -250,38 +267,66 @@ impl Worker {
         client: &mut SocketAddr,
         policy: &Policy,
         timer: &Timer,
-    ) -> Option<(TlsStream<Socket>, Arc<Host>)> {
+    ) -> Option<(TlsStream<Socket>, Arc<Host>, Option<FromSource>)> {
         timer.set(policy.timeouts.handshake.get());
         let Accepted { mut tcp, peer, proxies } = accepted;
         let shaking = async {
             tcp.set_nodelay(true).map_err(|_| HandshakeFailure::Closed)?;
-            if let Some(proxies) = proxies {
-                *client = client_behind(&mut tcp, peer, &proxies).await?;
-            }
-            tls::accept(tcp, policy).await
+            let speaks_for_others = match proxies {
+                Some(proxies) => {
+                    let source = client_behind(&mut tcp, peer, &proxies).await?;
+                    source.inspect(|behind| *client = *behind).is_none()
+                }
+                None => false,
+            };
+            let from_source = if speaks_for_others { None } else { self.welcome(*client, policy)? };
+            let (io, host) = tls::accept(tcp, policy).await?;
+            Ok((io, host, from_source))
         };
         let shaken = timer.bound(shaking).await.unwrap_or(Err(HandshakeFailure::Timeout));
         shaken.inspect_err(|failure| self.note_failure(*client, peer, failure)).ok()
     }
 
+    /// Counts a new connection for its source, before anything is spent on it. A trusted proxy speaks for many: its requests
+    /// are counted, for those whom it names.
+    fn welcome(&self, client: SocketAddr, policy: &Policy) -> Result<Option<FromSource>, HandshakeFailure> {
+        if policy.trusted_proxies.iter().any(|network| network.contains(client.ip())) {
+            return Ok(None);
+        }
+        let source = Source::of(client.ip());
+        let sender = Sender { source, identity: None };
+        let now = self.clock.now().as_microsecond();
+        if policy.rates.handshakes.as_ref().is_some_and(|limit| limit.take(sender, now).is_err()) {
+            return Err(HandshakeFailure::RateLimited);
+        }
+        let Some(most) = policy.limits.connections_per_source else { return Ok(None) };
+        let counted = self.load.begin_connection(source, most.get());
+        counted.map(Some).ok_or(HandshakeFailure::TooMany)
+    }
+
     fn note_failure(&self, client: SocketAddr, peer: SocketAddr, failure: &HandshakeFailure) {
         self.metrics.handshake_failures.with_label_values(&[failure.code()]).inc();
-        tracing::info!(%client, %peer, cause = failure.code(), %failure, "A handshake failed");
+        // Whoever floods the gate with connections must not flood its log.
+        if matches!(failure, HandshakeFailure::RateLimited | HandshakeFailure::TooMany) {
+            tracing::debug!(%client, %peer, cause = failure.code(), "A connection was closed");
+        } else {
+            tracing::info!(%client, %peer, cause = failure.code(), %failure, "A handshake failed");
+        }
     }
 }
 
-/// Whom a proxy passes on.
+/// Whom a proxy passes on; `None` if the connection is its own.
 async fn client_behind(
     tcp: &mut TcpStream,
     peer: SocketAddr,
     proxies: &[Network],
-) -> Result<SocketAddr, HandshakeFailure> {
+) -> Result<Option<SocketAddr>, HandshakeFailure> {
     if !proxies.iter().any(|network| network.contains(peer.ip())) {
         return Err(HandshakeFailure::UnknownProxy);
     }
     match proxy_protocol::read(tcp).await {
-        Ok(Source::Client(client)) => Ok(client),
-        Ok(Source::Peer) => Ok(peer),
+        Ok(Passed::Client(client)) => Ok(Some(client)),
+        Ok(Passed::Peer) => Ok(None),
         Err(Missing::Closed) => Err(HandshakeFailure::Closed),
         Err(Missing::Broken(Broken(why))) => Err(HandshakeFailure::ProxyHeader(why)),
     }
@@ -292,7 +337,7 @@ struct OpenConnection(Arc<Worker>);
 
 impl OpenConnection {
     fn count(worker: &Arc<Worker>) -> Self {
-        worker.connections.fetch_add(1, Ordering::Relaxed);
+        worker.load.connections.fetch_add(1, Ordering::Relaxed);
         worker.own_connections.fetch_add(1, Ordering::Relaxed);
         worker.metrics.connections.inc();
         Self(worker.clone())
@@ -301,7 +346,7 @@ impl OpenConnection {
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.load.connections.fetch_sub(1, Ordering::Relaxed);
         self.0.own_connections.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.connections.dec();
     }

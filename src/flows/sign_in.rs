@@ -7,7 +7,6 @@ mod change_pin;
 mod pin_again;
 mod sessions;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -259,27 +258,4 @@ pub(super) struct Decision<'a> {
     pub(super) identity: Option<&'a Identity>,
     pub(super) by: &'a str,
     pub(super) detail: Option<&'a str>,
-}
-
-/// An IPv4 address by itself, an IPv6 address as its network of 64 bits: that is what one customer of a provider has.
-fn source_key(source: IpAddr) -> String {
-    match source.to_canonical() {
-        IpAddr::V4(address) => format!("source:{address}"),
-        IpAddr::V6(address) => format!("source:{:x}", u128::from(address) >> 64),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::source_key;
-
-    #[test]
-    fn a_source_is_an_ipv4_address_or_an_ipv6_network_of_64_bits() {
-        let key = |text: &str| source_key(text.parse().unwrap());
-        assert_eq!(key("192.0.2.1"), "source:192.0.2.1");
-        assert_eq!(key("::ffff:192.0.2.1"), "source:192.0.2.1");
-        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
-        assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff::2"));
-        assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
-    }
 }

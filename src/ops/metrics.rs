@@ -75,6 +75,12 @@ metrics! {
     connections_accepted: IntCounter = "sekisho_connections_accepted_total";
     /// Client connections that were closed at once, because limits.connections was reached.
     connections_shed: IntCounter = "sekisho_connections_shed_total";
+    /// Requests, and new connections, that a rate limit refused, by limit.
+    rate_limited: IntCounterVec = "sekisho_rate_limited_total" ["limit"];
+    /// Tries to share a rate limit with other gateways that failed: meanwhile each counts for itself.
+    rate_share_failures: IntCounter = "sekisho_rate_share_failures_total";
+    /// Requests that were answered with 503 because the gateway had too much to do, by cause: connections, requests or lag.
+    shed: IntCounterVec = "sekisho_shed_total" ["cause"];
     /// TLS handshakes that succeeded, by host, TLS version, and whether they resumed a session.
     handshakes: IntCounterVec = "sekisho_handshakes_total" ["host", "version", "resumed"];
     /// TLS handshakes that failed, by cause.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::embedded::Embedded;
 use self::redis::Redis;
 use super::{LastSignIn, Unavailable};
-use crate::domain::{AuthMethod, Identity, Purpose, SessionEnd, SessionKey, UserTag};
+use crate::domain::{AuthMethod, Identity, Pace, Purpose, SessionEnd, SessionKey, UserTag};
 
 /// Where the state is, with its secrets read.
 #[derive(Clone)]
@@ -159,10 +159,26 @@ impl State {
     ) -> Result<Throttled, Unavailable> {
         let now = now.as_millisecond();
         // Nothing may come: there is no next.
-        let Some(pace) = Pace::new(attempts, per) else { return Ok(Throttled::Denied(per)) };
+        let Some(pace) = Pace::new(attempts, per, attempts) else { return Ok(Throttled::Denied(per)) };
         match &self.store {
             Store::Embedded(store) => store.throttle(key, pace, now).await,
             Store::Redis(store) => store.throttle(key, pace, now).await,
+        }
+    }
+
+    /// Adds what was let through elsewhere already (`spent`: for whom, and how many) to what everybody counts by `pace` under
+    /// this `limit`: when the next of each is due, in microseconds. `None` from the embedded state: it has nobody to
+    /// share it with.
+    pub async fn spend(
+        &self,
+        limit: &str,
+        pace: Pace,
+        spent: &[(&str, u32)],
+        now: Timestamp,
+    ) -> Result<Option<Vec<i64>>, Unavailable> {
+        match &self.store {
+            Store::Embedded(_) => Ok(None),
+            Store::Redis(store) => store.spend(limit, pace, spent, now.as_millisecond()).await.map(Some),
         }
     }
 
@@ -324,24 +340,6 @@ struct Lasts {
 impl From<SessionLimits> for Lasts {
     fn from(limits: SessionLimits) -> Self {
         Self { idle: millis(limits.idle), absolute: millis(limits.absolute) }
-    }
-}
-
-/// How fast a throttle lets attempts through, in microseconds: intervals may be fractions of a millisecond.
-#[derive(Clone, Copy)]
-struct Pace {
-    /// Between two attempts, evenly.
-    interval: i64,
-    /// Of all that may come at once.
-    burst: i64,
-}
-
-impl Pace {
-    /// `None` if nothing may come at all.
-    fn new(attempts: u32, per: Duration) -> Option<Self> {
-        let attempts = i64::from(attempts);
-        let interval = (millis(per) * 1000).checked_div(attempts)?.max(1);
-        Some(Self { interval, burst: interval * attempts })
     }
 }
 

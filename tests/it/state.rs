@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use sekisho::domain::{
-    AuthMethod, ContractId, Identity, Purpose, SessionEnd, SessionKey, SessionToken, UserId, UserTag,
+    AuthMethod, ContractId, Identity, Pace, Purpose, SessionEnd, SessionKey, SessionToken, UserId, UserTag,
 };
 use sekisho::stores::{
     AttemptKey, FoundSession, OpenedSession, Reservation, SessionLimits, SessionRecord, State, StateSettings,
@@ -117,14 +117,14 @@ async fn a_throttle_lets_a_burst_through_and_then_refills_evenly() {
             assert_eq!(throttle(at(0)).await, Throttled::Allowed);
         }
         // A seventh of a minute, to the microsecond.
-        assert_eq!(throttle(at(0)).await, Throttled::Denied(Duration::from_micros(8_571_428)));
-        assert_eq!(throttle(at(8)).await, Throttled::Denied(Duration::from_micros(571_428)));
+        assert_eq!(throttle(at(0)).await, Throttled::Denied(Duration::from_micros(8_571_429)));
+        assert_eq!(throttle(at(8)).await, Throttled::Denied(Duration::from_micros(571_429)));
         assert_eq!(throttle(at(9)).await, Throttled::Allowed);
         assert_eq!(state.throttle("source:192.0.2.2", 7, MINUTE, at(9)).await.unwrap(), Throttled::Allowed);
         assert_eq!(state.throttle("nobody", 0, MINUTE, at(9)).await.unwrap(), Throttled::Denied(MINUTE));
         // A gateway whose clock was an hour ahead.
         assert_eq!(throttle(at(3609)).await, Throttled::Allowed);
-        assert_eq!(throttle(at(9)).await, Throttled::Denied(Duration::from_micros(8_571_428)));
+        assert_eq!(throttle(at(9)).await, Throttled::Denied(Duration::from_micros(8_571_429)));
     }
 }
 
@@ -422,4 +422,24 @@ fn whatever_is_asked_in_any_order_both_stores_give_equal_answers() {
             prop_assert_eq!(&answers.0, &answers.1, "{:?} at {}", ask, seconds);
         }
     });
+}
+
+#[tokio::test]
+async fn what_gateways_let_through_by_a_shared_limit_adds_up_and_the_embedded_state_shares_nothing() {
+    let stores = Stores::start().await;
+    let pace = Pace::new(10, Duration::from_secs(1), 20).unwrap();
+    let spend = |limit: &'static str, spent: Vec<(&'static str, u32)>, now: Timestamp| {
+        let redis = stores.redis.clone();
+        async move {
+            let dues = redis.spend(limit, pace, &spent, now).await.unwrap().unwrap();
+            dues.into_iter().map(|due| due - at(0).as_microsecond()).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(spend("a", vec![("user 1", 3), ("user 2", 1)], at(0)).await, [300_000, 100_000]);
+    assert_eq!(spend("a", vec![("user 1", 2)], at(0)).await, [500_000]);
+    assert_eq!(spend("b", vec![("user 1", 2)], at(0)).await, [200_000]);
+    // What is over is over, and a debt has an end.
+    assert_eq!(spend("a", vec![("user 1", 1)], at(10)).await, [10_100_000]);
+    assert_eq!(spend("a", vec![("user 1", 100_000)], at(10)).await, [42_000_000]);
+    assert_eq!(stores.embedded.spend("a", pace, &[("user 1", 1)], at(0)).await.unwrap(), None);
 }

@@ -85,6 +85,35 @@ text_value!(
     "A name of letters, digits, `-` and `_`."
 );
 
+/// The name of a rate limit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
+pub struct LimitName(String);
+
+impl LimitName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        UpstreamName::parse(text).map(|name| Self(name.0))
+    }
+}
+
+impl fmt::Display for LimitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text_value!(
+    LimitName,
+    "a name of letters, digits, `-` and `_`",
+    "^[0-9A-Za-z_-]{1,63}$",
+    "A name of letters, digits, `-` and `_`."
+);
+
 /// The ID of a contract that a route is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]

@@ -19,6 +19,11 @@ impl Period {
         Self(Duration::from_secs(seconds))
     }
 
+    /// So many milliseconds.
+    pub const fn milliseconds(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+
     /// As the standard library's type.
     pub const fn get(self) -> Duration {
         self.0

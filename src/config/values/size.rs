@@ -23,7 +23,7 @@ impl Size {
         self.0
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let expected =
             || format!("expected a size such as `512`, `16KiB`, `1MiB` or `10GiB`, found `{text}`");
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();

@@ -14,11 +14,13 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::ResponseHead;
+use crate::clock;
 use crate::edge::failure::Failure;
 use crate::edge::framing::{Decoded, Decoder, Framing};
 use crate::edge::http1::{BadHead, HeadEnd};
 use crate::edge::intake::Admitted;
 use crate::edge::rules::Rules;
+use crate::edge::slowness::{Slowness, TooSlow};
 use crate::edge::timer::Timer;
 use crate::edge::upstream::{Link, Wire};
 
@@ -76,6 +78,8 @@ pub(in crate::edge) struct Exchange {
     keeps_alive: bool,
     /// Whether the upstream sent anything at all.
     has_answered: bool,
+    /// How slowly the client sends its body.
+    slowness: Slowness,
     /// Bytes of the request's body that were taken from the client.
     pub(in crate::edge) bytes_in: u64,
 }
@@ -135,6 +139,7 @@ impl Exchange {
             upgrade: admitted.upgrade,
             keeps_alive: false,
             has_answered: false,
+            slowness: Slowness::new(&rules.policy.limits),
             bytes_in: 0,
         }
     }
@@ -346,6 +351,16 @@ impl Exchange {
         }
     }
 
+    /// From here on it is the client's time that passes, until its next part. Once the upstream answers, the two talk at
+    /// their own pace.
+    fn wait_for_client(&mut self, timer: &Timer) {
+        if let Some(left) = self.slowness.waits(clock::instant())
+            && matches!(self.receiving, Receiving::Head(_))
+        {
+            timer.set(self.rules.policy.timeouts.body_idle.get().min(left));
+        }
+    }
+
     /// Takes parts from the client while they come and are small.
     fn poll_take<S: BodySource>(
         &mut self,
@@ -355,6 +370,7 @@ impl Exchange {
     ) -> Result<Poll<()>, Failure> {
         while self.sending.stage == Stage::Body && self.sending.has_room() {
             let Poll::Ready(part) = source.poll_part(cx) else {
+                self.wait_for_client(timer);
                 return Ok(Poll::Pending);
             };
             match part? {
@@ -363,7 +379,9 @@ impl Exchange {
                     if self.bytes_in > self.rules.policy.limits.body.bytes() {
                         return Err(Failure::BodyTooLarge);
                     }
+                    let moved = self.slowness.moved(data.len() as u64, clock::instant());
                     if matches!(self.receiving, Receiving::Head(_)) {
+                        moved.map_err(|TooSlow| Failure::RequestTimeout)?;
                         timer.set(self.rules.policy.timeouts.body_idle.get());
                     }
                     self.sending.add(data);

@@ -21,6 +21,8 @@ pub(in crate::edge) struct ResponseHead {
     pub(super) keeps_alive: bool,
     /// Whether to say that nobody may keep a copy: the backend said nothing of it, and it is personal.
     no_store: bool,
+    /// Fields of ours.
+    added: Vec<(&'static str, String)>,
     bytes: Bytes,
     fields: Vec<(Range<usize>, Range<usize>)>,
 }
@@ -56,6 +58,7 @@ impl ResponseHead {
             },
             keeps_alive: response.minor == 1 && !closes && framing != Framing::UntilClose,
             no_store: false,
+            added: Vec::new(),
             fields,
             bytes,
         })
@@ -69,7 +72,14 @@ impl ResponseHead {
             name: self.bytes.get(name.clone()).unwrap_or_default(),
             value: self.bytes.get(value.clone()).unwrap_or_default(),
         });
-        passed.chain(self.no_store.then_some(NO_STORE))
+        let added = self.added.iter();
+        let added = added.map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() });
+        passed.chain(self.no_store.then_some(NO_STORE)).chain(added)
+    }
+
+    /// Adds fields of ours.
+    pub(in crate::edge) fn add(&mut self, fields: impl Iterator<Item = (&'static str, String)>) {
+        self.added.extend(fields);
     }
 
     /// Has caches keep no copy of what is personal, unless the backend has said itself what they may (T28).

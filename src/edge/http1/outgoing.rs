@@ -9,28 +9,45 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::{After, Http1, LINGER, SMALL, response_head, scratch};
+use crate::clock;
 use crate::edge::failure::Failure;
 use crate::edge::forward;
 use crate::edge::record::Record;
 use crate::edge::respond::Reply;
+use crate::edge::slowness::TooSlow;
 
 impl Http1 {
     /// The client doesn't take what is there for it (T26): from here on the deadline is its own.
     pub(super) fn poll_stalled(&mut self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+        let taken = self.io.get_ref().0.written();
+        // Who takes something, though not all, is slow at most.
+        if self.is_stalled && taken > self.taken {
+            self.go_on()?;
+        }
         if !self.is_stalled {
-            self.is_stalled = true;
-            self.timer.set(self.rules.policy.timeouts.body_idle.get());
+            (self.is_stalled, self.taken) = (true, taken);
+            let left = self.slowness.waits(clock::instant()).unwrap_or_default();
+            self.timer.set(self.rules.policy.timeouts.body_idle.get().min(left));
         }
         self.timer.register(cx);
         if self.timer.is_late() { Poll::Ready(Err(Failure::ClientStalled)) } else { Poll::Pending }
     }
 
+    /// The client, if it was waited for, took something.
+    pub(super) fn go_on(&mut self) -> Result<(), Failure> {
+        if !std::mem::replace(&mut self.is_stalled, false) {
+            return Ok(());
+        }
+        let taken = self.io.get_ref().0.written() - self.taken;
+        self.slowness.moved(taken, clock::instant()).map_err(|TooSlow| Failure::ClientStalled)
+    }
+
     /// Writes what waits for the client, or finds that it doesn't read.
     pub(super) async fn flush(&mut self) -> Result<(), Failure> {
-        self.is_stalled = false;
         std::future::poll_fn(|cx| match self.poll_flush(cx) {
             Poll::Pending => self.poll_stalled(cx),
-            Poll::Ready(flushed) => Poll::Ready(flushed.map_err(|_| Failure::ClientGone)),
+            Poll::Ready(Ok(())) => Poll::Ready(self.go_on()),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Failure::ClientGone)),
         })
         .await
     }

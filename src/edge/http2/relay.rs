@@ -16,9 +16,10 @@ use crate::edge::failure::Failure;
 use crate::edge::forward::{self, BodySource, Exchange, Part};
 use crate::edge::http1::parse_trailers;
 use crate::edge::record::Record;
+use crate::edge::slowness::Slowness;
 use crate::edge::timer::Timer;
 
-/// The streams of one connection: how many are open, and since when each waits for its client to read.
+/// The streams of one connection: how many are open, and until when each waits for its client to read.
 pub(in crate::edge) struct Streams {
     pub(super) open: AtomicUsize,
     /// Streams that were reset before they were answered, less those that were answered since.
@@ -38,7 +39,7 @@ impl Default for Streams {
     }
 }
 
-/// A stream's mark: nothing of its response waits for the client.
+/// A stream's mark, when nothing of its response waits for the client.
 const NOTHING: u64 = u64::MAX;
 
 impl Streams {
@@ -47,7 +48,7 @@ impl Streams {
         self.open.fetch_add(1, Ordering::Relaxed);
         let mark = Arc::new(AtomicU64::new(NOTHING));
         let key = self.lock().insert(mark.clone());
-        Stream { streams: self.clone(), mark, key, is_answered: false }
+        Stream { streams: self.clone(), mark, key, is_answered: false, given: None }
     }
 
     /// Whether the client asks, and doesn't wait for the answers, more often than it may (CVE-2023-44487). h2 counts
@@ -56,19 +57,15 @@ impl Streams {
         self.resets.load(Ordering::Relaxed) > most
     }
 
-    /// Whether some stream's client hasn't taken what it was given for longer than `patience` (T26): hyper asks for
-    /// more only when the client's window lets it.
-    pub(super) fn is_stalled(&self, patience: Duration) -> bool {
-        let now = self.millis();
-        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-        self.lock().iter().any(|(_, mark)| {
-            let mark = mark.load(Ordering::Relaxed);
-            mark != NOTHING && now.saturating_sub(mark) > patience
-        })
+    /// Whether some stream's client hasn't taken what it was given for too long (T26): hyper asks for more only when the
+    /// client's window lets it.
+    pub(super) fn is_stalled(&self) -> bool {
+        let now = self.millis(clock::instant());
+        self.lock().iter().any(|(_, mark)| mark.load(Ordering::Relaxed) < now)
     }
 
-    fn millis(&self) -> u64 {
-        u64::try_from(clock::instant().saturating_duration_since(self.epoch).as_millis()).unwrap_or(0)
+    fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.epoch).as_millis()).unwrap_or(0)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Slab<Arc<AtomicU64>>> {
@@ -82,6 +79,8 @@ pub(super) struct Stream {
     mark: Arc<AtomicU64>,
     key: usize,
     is_answered: bool,
+    /// Bytes that the client was given last.
+    given: Option<usize>,
 }
 
 impl Stream {
@@ -90,14 +89,16 @@ impl Stream {
         self.is_answered = true;
     }
 
-    /// Something was given to the client; now it is its turn.
-    fn yielded(&self) {
-        self.mark.store(self.streams.millis(), Ordering::Relaxed);
+    /// Something was given to the client; now it is its turn, for so long.
+    fn yielded(&mut self, bytes: usize, now: Instant, patience: Duration) {
+        self.given = Some(bytes);
+        self.mark.store(self.streams.millis(now + patience), Ordering::Relaxed);
     }
 
-    /// The client took it: we are asked for more.
-    fn asked(&self) {
+    /// We are asked for more: the client took what it was given, so many bytes, if it was given any.
+    fn asked(&mut self) -> Option<usize> {
         self.mark.store(NOTHING, Ordering::Relaxed);
+        self.given.take()
     }
 }
 
@@ -172,6 +173,7 @@ pub(super) struct Relay {
     timer: Timer,
     record: Record,
     stream: Stream,
+    slowness: Slowness,
 }
 
 impl Body {
@@ -188,21 +190,30 @@ impl Body {
         record: Record,
         stream: Stream,
     ) -> Self {
-        Self::Relay(Box::new(Relay { exchange, source, timer, record, stream }))
+        let slowness = Slowness::new(&record.rules().policy.limits);
+        Self::Relay(Box::new(Relay { exchange, source, timer, record, stream, slowness }))
     }
 }
 
 impl Relay {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Part, Failure>> {
+        if let Some(taken) = self.stream.asked()
+            && self.slowness.moved(taken as u64, clock::instant()).is_err()
+        {
+            self.record.fail(Failure::ClientStalled);
+            return Poll::Ready(Err(Failure::ClientStalled));
+        }
         let part = self.exchange.poll_part(cx, &mut self.source, &self.timer);
         self.record.bytes_in = self.exchange.bytes_in;
         match &part {
             Poll::Ready(Ok(Part::Data(data))) => {
                 self.record.bytes_out += data.len() as u64;
-                self.stream.yielded();
+                let (now, idle) = (clock::instant(), self.record.rules().policy.timeouts.body_idle.get());
+                let left = self.slowness.waits(now).unwrap_or_default();
+                self.stream.yielded(data.len(), now, idle.min(left));
             }
             Poll::Ready(Err(failure)) => self.record.fail(*failure),
-            _ => self.stream.asked(),
+            _ => {}
         }
         part
     }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Decision, SignIn, source_key};
+use super::{Decision, SignIn};
 use crate::config::Throttle;
-use crate::domain::{AuthMethod, Identity, Pin, SuspensionCause, UserTag, Visitor};
+use crate::domain::{AuthMethod, Identity, Pin, Source, SuspensionCause, UserTag, Visitor};
 use crate::flows::{PinTrouble, Verified};
 use crate::stores::{AttemptKey, Attempts, Reservation, Throttled, Unavailable};
 
@@ -47,7 +47,8 @@ impl SignIn {
         visitor: &Visitor,
     ) -> Result<Option<Duration>, Unavailable> {
         let lockout = &self.settings.lockout;
-        let keys = [(source_key(visitor.source), lockout.per_source), ("all".to_owned(), lockout.in_all)];
+        let source = format!("source:{}", Source::of(visitor.source));
+        let keys = [(source, lockout.per_source), ("all".to_owned(), lockout.in_all)];
         for (key, Throttle { attempts, per }) in keys {
             let now = self.settings.clock.now();
             match self.settings.state.throttle(&key, attempts.get(), per.get(), now).await? {

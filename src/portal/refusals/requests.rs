@@ -29,7 +29,7 @@ pub(super) const UNREADABLE: Texts = Texts {
 };
 
 /// By the code of the failure.
-pub(super) static TEXTS: [(&str, Texts); 19] = [
+pub(super) static TEXTS: [(&str, Texts); 21] = [
     ("bad_request", UNREADABLE),
     ("head_too_large", UNREADABLE),
     ("method_not_allowed", UNREADABLE),
@@ -77,6 +77,32 @@ pub(super) static TEXTS: [(&str, Texts); 19] = [
         Texts {
             ja: words("送信が時間内に終わりませんでした", "要求を最後まで受け取れませんでした。", AGAIN_JA),
             en: words("Sending took too long", "The request did not arrive in time.", AGAIN_EN),
+        },
+    ),
+    (
+        "rate_limited",
+        Texts {
+            ja: words(
+                "アクセスが多すぎます",
+                "短い時間に多くの要求が届いたため、一時的に受付を制限しています。",
+                &["しばらく待ってから、もう一度アクセスしてください。"],
+            ),
+            en: words(
+                "Too many requests",
+                "More requests came in a short time than are accepted.",
+                &["Wait a moment and try again."],
+            ),
+        },
+    ),
+    (
+        "overloaded",
+        Texts {
+            ja: words(
+                "ただいま混み合っています",
+                "アクセスが集中しているため、受け付けられませんでした。",
+                AGAIN_JA,
+            ),
+            en: words("Very busy at the moment", "There are too many requests right now.", AGAIN_EN),
         },
     ),
     (

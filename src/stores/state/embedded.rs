@@ -14,10 +14,10 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Sqlite, Transaction};
 
 use super::{
-    AttemptKey, FoundSession, KNOWN_FOR, Lasts, OpenedSession, Opening, Pace, Reservation, Throttled,
-    read_end, read_record,
+    AttemptKey, FoundSession, KNOWN_FOR, Lasts, OpenedSession, Opening, Reservation, Throttled, read_end,
+    read_record,
 };
-use crate::domain::{SessionEnd, SessionKey, UserTag};
+use crate::domain::{Pace, SessionEnd, SessionKey, UserTag};
 use crate::stores::Unavailable;
 use crate::stores::files::make_database;
 
@@ -107,10 +107,11 @@ impl Embedded {
             .map_err(failed)?;
         let micros = now * 1000;
         // A gateway whose clock is ahead denies nobody for longer than one period.
-        let due = held.map_or(micros, |due| due.max(micros).min(micros + pace.burst)) + pace.interval;
-        if let Ok(wait @ 1..) = u64::try_from(due - pace.burst - micros) {
-            return Ok(Throttled::Denied(Duration::from_micros(wait)));
-        }
+        let held = held.map_or(micros, |due| due.min(micros + pace.burst()));
+        let due = match pace.take(held, micros) {
+            Ok(due) => due,
+            Err(wait) => return Ok(Throttled::Denied(Duration::from_micros(wait.unsigned_abs()))),
+        };
         sqlx::query("REPLACE INTO throttles (key, due, forgotten) VALUES (?, ?, ?)")
             .bind(key)
             .bind(due)

@@ -11,15 +11,15 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use redis::{Script, Value};
+use sha2::{Digest as _, Sha256};
 
 use self::connect::Servers;
 use self::link::{Link, Question};
 use super::{
-    AttemptKey, FoundSession, Lasts, OpenedSession, Opening, Pace, Reservation, Throttled, read_end,
-    read_record,
+    AttemptKey, FoundSession, Lasts, OpenedSession, Opening, Reservation, Throttled, read_end, read_record,
 };
 use crate::config::RedisUrl;
-use crate::domain::{SessionEnd, SessionKey, UserTag};
+use crate::domain::{Pace, SessionEnd, SessionKey, UserTag};
 use crate::stores::Unavailable;
 
 /// A script, with what all of them begin with.
@@ -37,6 +37,7 @@ macro_rules! program {
 
 static PING: Program = program!("ping");
 static THROTTLE: Program = program!("throttle");
+static SPEND: Program = program!("spend");
 static RESERVE: Program = program!("reserve");
 static RELEASE: Program = program!("release");
 static CLEAR: Program = program!("clear");
@@ -90,7 +91,7 @@ impl Redis {
     }
 
     pub(super) async fn throttle(&self, key: &str, pace: Pace, now: i64) -> Result<Throttled, Unavailable> {
-        let arguments = vec![pace.interval.to_string(), pace.burst.to_string()];
+        let arguments = vec![pace.interval().to_string(), pace.burst().to_string()];
         let question = self.question(&THROTTLE, now, vec![format!("sekisho:{{throttle:{key}}}")], arguments);
         match self.ask(&question).await?.as_slice() {
             [Part::Text(word)] if word == "allowed" => Ok(Throttled::Allowed),
@@ -99,6 +100,30 @@ impl Redis {
                 .map_err(|_| nonsense()),
             _ => Err(nonsense()),
         }
+    }
+
+    pub(super) async fn spend(
+        &self,
+        limit: &str,
+        pace: Pace,
+        spent: &[(&str, u32)],
+        now: i64,
+    ) -> Result<Vec<i64>, Unavailable> {
+        // Who counts at another pace counts for themselves. One limit's keys are in one slot, for one script.
+        let tag = format!("sekisho:{{rate:{limit}:{}:{}}}", pace.interval(), pace.burst());
+        // No address and no ID stands in Redis as it is.
+        let keys = spent.iter().map(|(who, _)| format!("{tag}:{}", digest(who))).collect();
+        let mut arguments = vec![pace.interval().to_string(), pace.burst().to_string()];
+        arguments.extend(spent.iter().map(|(_, count)| count.to_string()));
+        let mut question = self.question(&SPEND, now, keys, arguments);
+        // What is counted twice refuses somebody for nothing; what isn't counted is known here all the same.
+        question.repeatable = false;
+        let dues = self.ask(&question).await?.into_iter().map(|part| match part {
+            Part::Number(due) => Ok(due),
+            Part::Text(_) => Err(nonsense()),
+        });
+        let dues = dues.collect::<Result<Vec<_>, _>>()?;
+        if dues.len() == spent.len() { Ok(dues) } else { Err(nonsense()) }
     }
 
     pub(super) async fn reserve_attempt(
@@ -247,6 +272,11 @@ impl Redis {
             _ => Err(nonsense()),
         }
     }
+}
+
+/// Half of a SHA-256, in hexadecimal.
+fn digest(text: &str) -> String {
+    Sha256::digest(text)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn attempts(key: &AttemptKey) -> String {
