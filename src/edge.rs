@@ -37,7 +37,7 @@ pub use backstage::{Backstage, FoundSession, Later, Page, Session};
 pub use failure::codes;
 pub use policy::{Host, HostSettings, Policy, PolicySettings, SignInPolicy};
 pub use rules::Orders;
-pub use tickets::{TicketKeys, TicketSecret, TicketTimes};
+pub use tickets::{TicketAdoption, TicketKeys, TicketSecret, TicketTimes};
 pub use tls::server_config;
 pub use upstream::{Condition, Endpoint, Upstream};
 pub use worker::{Listening, Phase, Worker, WorkerSettings, bind};

@@ -1,15 +1,18 @@
 //! What is behind the gate: stores and registry, opened once; verbs and pages, made anew with every configuration.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::Handle;
 
-use super::StartError;
 use super::backstage::House;
 use super::stores::{OpenError, Stores};
+use super::{StartError, stores};
 use crate::clock::Clock;
-use crate::config::{CertificateSignIn, Config, Document, PinVerifier, Pkcs12, Require};
+use crate::config::{
+    CertificateSignIn, Config, Document, PinVerifier, Pkcs12, Problems, Require, TicketSource,
+};
 use crate::domain::PinRules;
 use crate::edge::TicketKeys;
 use crate::flows::{
@@ -18,7 +21,7 @@ use crate::flows::{
 use crate::ops::Metrics;
 use crate::pki::{Issuer, Judge, Trust};
 use crate::portal::{Application, Portal, PortalSettings};
-use crate::stores::{AuditLog, Directory, Registry, SessionLimits, State};
+use crate::stores::{AuditLog, Directory, Registry, SessionLimits, State, StateSettings};
 
 /// What is opened once and stays open, whatever the configuration becomes.
 pub(super) struct Kept {
@@ -30,7 +33,8 @@ pub(super) struct Kept {
     pub(super) tickets: TicketKeys,
     /// The issuer's newest list (DER).
     pub(super) revocation_list: Arc<ArcSwapOption<Vec<u8>>>,
-    state: Option<State>,
+    /// Opened with the directory, or for the first configuration that shares ticket secrets.
+    state: OnceLock<State>,
 }
 
 /// What the pages call.
@@ -60,7 +64,7 @@ impl Kept {
             audit: None,
             tickets: TicketKeys::new(clock.clone()),
             revocation_list: Arc::default(),
-            state: None,
+            state: OnceLock::new(),
         };
         if document.config.directory.is_some() {
             let stores = Stores::open(document).await.map_err(|error| match error {
@@ -74,9 +78,31 @@ impl Kept {
             kept.registry = Some(registry);
             kept.directory = Some(stores.directory);
             kept.audit = Some(stores.audit);
-            kept.state = Some(stores.state);
+            kept.keep_state(stores.state);
+        }
+        if let Some((settings, timeout)) = kept.needs_state(document).map_err(StartError::Config)? {
+            kept.keep_state(State::open(&settings, timeout).await.map_err(StartError::Store)?);
         }
         Ok(kept)
+    }
+
+    /// Where the state is, if a configuration shares ticket secrets and nothing has needed it so far.
+    pub(super) fn needs_state(
+        &self,
+        document: &Document,
+    ) -> Result<Option<(StateSettings, Duration)>, Problems> {
+        let shares = document.config.resumption.keys == TicketSource::State;
+        (shares && self.state.get().is_none()).then(|| stores::state(document)).transpose()
+    }
+
+    /// Keeps the state open from now on.
+    pub(super) fn keep_state(&self, state: State) {
+        let _ = self.state.set(state);
+    }
+
+    /// The fast store, if it is open.
+    pub(super) fn state(&self) -> Option<&State> {
+        self.state.get()
     }
 
     /// Who stands behind the data path, with `pins` and `rules` for whoever signs in.
@@ -87,7 +113,7 @@ impl Kept {
         rules: Option<PinRules>,
         runtime: Handle,
     ) -> Result<House, String> {
-        let verbs = match (&self.directory, &self.state, &self.audit, &self.registry) {
+        let verbs = match (&self.directory, self.state(), &self.audit, &self.registry) {
             (Some(directory), Some(state), Some(audit), Some(registry)) => {
                 let (directory, state, audit) = (directory.clone(), state.clone(), audit.clone());
                 Verbs::of(basis, Stores { directory, state, audit, pins, rules }, registry)

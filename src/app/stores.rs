@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -84,6 +85,11 @@ impl StaffStores {
             rules,
         })
     }
+}
+
+/// Where the fast store is, and how long it may take to answer.
+pub(super) fn state(document: &Document) -> Result<(StateSettings, Duration), Problems> {
+    Ok((Secrets::read(document)?.state, document.config.state.timeout.get()))
 }
 
 /// What the files hold that the stores and the PINs need.

@@ -31,6 +31,7 @@ fn read(config: &mut Config) -> Vec<&mut PathBuf> {
         }
     }
     all.extend(&mut config.resumption.files);
+    all.extend(&mut config.resumption.secret_file);
     if let Some(trust) = &mut config.trust {
         match &mut trust.authorities {
             OneOrMany::One(authorities) => all.push(authorities.file_mut()),
