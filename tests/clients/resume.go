@@ -77,8 +77,8 @@ func main() {
 		if response.TLS.DidResume {
 			how = "resumed"
 		}
-		protocol := strings.Replace(tls.VersionName(response.TLS.Version), " ", "v", 1)
-		fmt.Println(response.StatusCode, protocol, how, strings.TrimSpace(string(body)))
+		protocol := map[uint16]string{tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}
+		fmt.Println(response.StatusCode, protocol[response.TLS.Version], how, strings.TrimSpace(string(body)))
 		transport.CloseIdleConnections()
 	}
 }

@@ -71,4 +71,5 @@ mod state;
 mod state_redis_faults;
 mod state_redis_topologies;
 mod state_ticket_secrets;
+mod ticket_secrets;
 mod tidy;

@@ -91,7 +91,7 @@ mod tests {
             ),
             (
                 "resumption: { secret_file: a }",
-                "14:15 nothing is in the state: write `keys: state`, or leave this out",
+                "14:28 nothing is in the state: write `keys: state`, or leave this out",
             ),
             (
                 "resumption: { keys: state, secret_file: a, rotate: 299s }",
@@ -103,7 +103,10 @@ mod tests {
             ),
             ("resumption: { keys: state, secret_file: a, lifetime: 7d }", ""),
             ("resumption: { rotate: 1s, lifetime: 7d }", ""),
-            ("resumption: { keys: memory, secret_file: a, files: [b] }", "14:21 "),
+            (
+                "resumption: { keys: memory, secret_file: a, files: [b] }",
+                "14:21 expected `process`, `files` or `state`, found `memory`",
+            ),
         ] {
             assert_eq!(mistakes(&with(line)).concat(), expected, "{line}");
         }
