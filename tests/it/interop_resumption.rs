@@ -20,6 +20,9 @@ use crate::support::sites::Bank;
 /// A client's program, its arguments, and what keeps its files.
 type Program = fn(&Path) -> Vec<String>;
 
+/// What becomes of a certificate's standing.
+type Change = fn(&Gate, &Credential);
+
 fn source(name: &str) -> String {
     format!("{}/tests/clients/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -135,7 +138,7 @@ fn at_every_gateway(program: Program) {
 /// Resumed and refused, whatever became of the certificate since the ticket was issued (T2).
 fn judged_anew(program: Program) {
     let folder = tempfile::tempdir().unwrap();
-    let changes: [(&str, fn(&Gate, &Credential)); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("revoked", |gate, credential| gate.revoke(&[credential])),
         ("expired", |gate, _| gate.clock.set(gate.clock.now() + Duration::from_secs(7200))),
         ("unknown_authority", |gate, _| gate.believe(&Ca::new("Mihon Bank CA-G2"))),

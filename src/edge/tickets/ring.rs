@@ -113,12 +113,13 @@ impl Ring {
     /// The process's own, without those that no living ticket is sealed with: one stays that sealed until now.
     fn own(&self, now: Timestamp) -> impl Iterator<Item = TicketSecret> {
         let (mut until, lifetime) = (now, i64::from(self.times.lifetime));
-        self.secrets.iter().cloned().filter(move |secret| match secret.seals {
+        let is_needed = move |secret: &&TicketSecret| match secret.seals {
             Seals::Since(made) => {
                 let sealed_until = std::mem::replace(&mut until, made);
                 now.as_second() - sealed_until.as_second() < lifetime
             }
             _ => false,
-        })
+        };
+        self.secrets.iter().filter(is_needed).cloned()
     }
 }
