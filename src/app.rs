@@ -12,6 +12,7 @@ mod rates;
 mod registry;
 mod running;
 mod stores;
+mod tickets;
 mod trust;
 mod upstreams;
 mod watch_files;
@@ -138,9 +139,12 @@ impl Gateway {
         let (upstreams, unknown) = runtime.block_on(upstreams::prepare(document, tls, &names, &[], &metrics));
         unknown.iter().for_each(|problem| tracing::warn!(%problem, "An upstream can't be found"));
         let (upstreams, around) = ((upstreams, names), (&clock, &metrics, runtime.handle()));
-        let mut prepared =
-            Prepared::new(config, plan, upstreams, pins, &kept, None, around).map_err(StartError::System)?;
-        prepared.adopt_tickets(config, &kept).map_err(StartError::System)?;
+        let mut prepared = Prepared::new(config, plan, upstreams, pins, &kept, (None, None), around)
+            .map_err(StartError::System)?;
+        if let Some(shared) = prepared.tickets.shared() {
+            runtime.block_on(tickets::first(shared, &clock));
+        }
+        prepared.adopt_tickets(config, &kept, &clock).map_err(StartError::System)?;
         if let Some(keeper) = &prepared.keeper {
             // Bounded by `trust.crl.timeout`. That nobody answers is no reason not to start.
             runtime.block_on(keeper.first());

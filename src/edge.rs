@@ -42,7 +42,7 @@ pub use load::Load;
 pub use policy::{Host, HostSettings, Policy, PolicySettings, SignInPolicy};
 pub use rates::{News, RateTables};
 pub use rules::Orders;
-pub use tickets::{TicketKeys, TicketSecret, TicketTimes};
+pub use tickets::{TicketAdoption, TicketKeys, TicketSecret, TicketTimes};
 pub use tls::server_config;
 pub use upstream::{Address, Condition, Endpoint, Upstream, UpstreamTls};
 pub use worker::{Listening, Phase, Worker, WorkerSettings, bind};

@@ -7,6 +7,7 @@ mod pins;
 mod reconcile;
 mod revocation_list;
 mod sign_in;
+mod ticket_secrets;
 
 pub use acquisition::{
     Acquiring, Acquisition, AcquisitionSettings, Asker, BeginOutcome, CodeOutcome, CredentialDetails,
@@ -23,4 +24,7 @@ pub use revocation_list::{ListSettings, RevocationLists};
 pub use sign_in::{
     CertificateOutcome, Current, NewSession, Observer, PinChange, PinOutcome, SignIn, SignInSettings,
     SignedIn, TypedIds,
+};
+pub use ticket_secrets::{
+    SharedTicketSecret, TicketSecretKey, TicketSecretSettings, TicketSecrets, TicketSecretsFound,
 };

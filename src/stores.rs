@@ -24,7 +24,7 @@ pub use directory::{
 pub use registry::{Registered, RegisteredCredential, Registry};
 pub use state::{
     AttemptKey, FoundSession, OpenedSession, Reservation, SessionLimits, SessionRecord, State, StateSettings,
-    Throttled,
+    StoredTicketSecret, Throttled, TicketSecretOffer,
 };
 
 /// A store that can't be asked now. Whoever sees this fails closed.

@@ -1,6 +1,7 @@
 //! What is behind the gate: stores and registry, opened once; verbs and pages, made anew with every configuration.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::Handle;
@@ -9,7 +10,9 @@ use super::StartError;
 use super::backstage::House;
 use super::stores::{self, OpenError, Stores};
 use crate::clock::Clock;
-use crate::config::{CertificateSignIn, Config, Document, PinVerifier, Pkcs12, Require, StateUrl};
+use crate::config::{
+    CertificateSignIn, Config, Document, PinVerifier, Pkcs12, Problems, Require, StateUrl, TicketSource,
+};
 use crate::domain::PinRules;
 use crate::edge::{RateTables, TicketKeys};
 use crate::flows::{
@@ -18,7 +21,7 @@ use crate::flows::{
 use crate::ops::Metrics;
 use crate::pki::{Issuer, Judge, Trust};
 use crate::portal::{Application, Portal, PortalSettings};
-use crate::stores::{AuditLog, Directory, Registry, SessionLimits, State};
+use crate::stores::{AuditLog, Directory, Registry, SessionLimits, State, StateSettings};
 
 /// What is opened once and stays open, whatever the configuration becomes.
 pub(super) struct Kept {
@@ -32,9 +35,10 @@ pub(super) struct Kept {
     pub(super) rates: RateTables,
     /// The issuer's newest list (DER).
     pub(super) revocation_list: Arc<ArcSwapOption<Vec<u8>>>,
-    state: Option<State>,
-    /// The state, if it is one that several machines have in common.
-    pub(super) shared_state: Option<State>,
+    /// Opened with the directory, or for the first configuration that shares anything through it.
+    state: OnceLock<State>,
+    /// Whether the state is one that several machines have in common.
+    is_state_shared: bool,
 }
 
 /// What the pages call.
@@ -65,8 +69,8 @@ impl Kept {
             tickets: TicketKeys::new(clock.clone()),
             rates: RateTables::default(),
             revocation_list: Arc::default(),
-            state: None,
-            shared_state: None,
+            state: OnceLock::new(),
+            is_state_shared: matches!(document.config.state.url, StateUrl::Redis(_)),
         };
         if document.config.directory.is_some() {
             let stores = Stores::open(document).await.map_err(start_error)?;
@@ -77,15 +81,36 @@ impl Kept {
             kept.registry = Some(registry);
             kept.directory = Some(stores.directory);
             kept.audit = Some(stores.audit);
-            kept.state = Some(stores.state);
+            kept.keep_state(stores.state);
         }
-        if matches!(document.config.state.url, StateUrl::Redis(_)) {
-            kept.shared_state = match &kept.state {
-                Some(state) => Some(state.clone()),
-                None => Some(stores::state(document).await.map_err(start_error)?),
-            };
+        if let Some((settings, timeout)) = kept.needs_state(document).map_err(StartError::Config)? {
+            kept.keep_state(State::open(&settings, timeout).await.map_err(StartError::Store)?);
         }
         Ok(kept)
+    }
+
+    /// Where the state is, if a configuration shares something through it and nothing has needed it so far.
+    pub(super) fn needs_state(
+        &self,
+        document: &Document,
+    ) -> Result<Option<(StateSettings, Duration)>, Problems> {
+        let shares = self.is_state_shared || document.config.resumption.keys == TicketSource::State;
+        (shares && self.state.get().is_none()).then(|| stores::state(document)).transpose()
+    }
+
+    /// Keeps the state open from now on.
+    pub(super) fn keep_state(&self, state: State) {
+        let _ = self.state.set(state);
+    }
+
+    /// The fast store, if it is open.
+    pub(super) fn state(&self) -> Option<&State> {
+        self.state.get()
+    }
+
+    /// The state, if it is one that several machines have in common.
+    pub(super) fn shared_state(&self) -> Option<&State> {
+        self.state().filter(|_| self.is_state_shared)
     }
 
     /// Who stands behind the data path, with `pins` and `rules` for whoever signs in.
@@ -96,7 +121,7 @@ impl Kept {
         rules: Option<PinRules>,
         runtime: Handle,
     ) -> Result<House, String> {
-        let verbs = match (&self.directory, &self.state, &self.audit, &self.registry) {
+        let verbs = match (&self.directory, self.state(), &self.audit, &self.registry) {
             (Some(directory), Some(state), Some(audit), Some(registry)) => {
                 let (directory, state, audit) = (directory.clone(), state.clone(), audit.clone());
                 Verbs::of(basis, Stores { directory, state, audit, pins, rules }, registry)

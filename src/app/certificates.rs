@@ -13,6 +13,7 @@ use crate::config::{
     ClientCertificate, Config, Document, Host, HostName, Problem, Rejection, ServerCertificate, TicketSource,
 };
 use crate::edge::{TicketSecret, TicketTimes};
+use crate::flows::TicketSecretKey;
 use crate::ops::Metrics;
 use crate::pki::{self, ServerKey, ServerKeyPart};
 
@@ -113,23 +114,36 @@ pub(super) fn count_expiry(hosts: &[HostKeys], metrics: &Metrics) {
     }
 }
 
-/// The secrets of the tickets, if they are given, and what is wrong with their files.
-pub(super) fn ticket_secrets(document: &Document) -> (Option<Vec<TicketSecret>>, Vec<Problem>) {
+/// Where the secrets of tickets come from, with every file read.
+pub(super) enum TicketSecretSource {
+    /// The process makes its own.
+    Process,
+    /// They are given.
+    Files(Vec<TicketSecret>),
+    /// The gateways share them through the state, sealed with this.
+    State(TicketSecretKey),
+}
+
+/// The source of the tickets' secrets, and what is wrong with its files.
+pub(super) fn ticket_secrets(document: &Document) -> (TicketSecretSource, Vec<Problem>) {
     let resumption = &document.config.resumption;
-    if resumption.keys == TicketSource::Process {
-        return (None, Vec::new());
-    }
-    let (mut secrets, mut problems) = (Vec::new(), Vec::new());
-    for (index, file) in resumption.files.iter().enumerate() {
-        match secret(file) {
-            Ok(secret) => secrets.push(TicketSecret::given(secret)),
-            Err(message) => {
-                let message = format!("{}: {message}", file.display());
-                problems.push(document.source.problem(&format!("/resumption/files/{index}"), message));
-            }
+    let mut problems = Vec::new();
+    let mut read = |file: &Path, pointer: &str| {
+        let told = |message| problems.push(document.source.problem(pointer, message));
+        secret(file).map_err(|message| format!("{}: {message}", file.display())).map_err(told).ok()
+    };
+    let source = match (resumption.keys, &resumption.secret_file) {
+        (TicketSource::Files, _) => {
+            let files = resumption.files.iter().enumerate();
+            let secrets = files.filter_map(|(index, file)| read(file, &format!("/resumption/files/{index}")));
+            TicketSecretSource::Files(secrets.map(TicketSecret::given).collect())
         }
-    }
-    (Some(secrets), problems)
+        (TicketSource::State, Some(file)) => read(file, "/resumption/secret_file")
+            .and_then(|bytes| TicketSecretKey::new(&bytes))
+            .map_or(TicketSecretSource::Process, TicketSecretSource::State),
+        _ => TicketSecretSource::Process,
+    };
+    (source, problems)
 }
 
 fn secret(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {

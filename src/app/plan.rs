@@ -8,15 +8,14 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
-use super::certificates::HostKeys;
+use super::certificates::{HostKeys, TicketSecretSource};
 use super::{back, certificates, issuer, notices, stores, trust, upstreams};
 use crate::clock::Clock;
 use crate::config::{
     self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection,
 };
 use crate::edge::{
-    self, HostSettings, Policy, PolicySettings, RateTables, SignInPolicy, TicketKeys, TicketSecret, Upstream,
-    UpstreamTls,
+    self, HostSettings, Policy, PolicySettings, RateTables, SignInPolicy, TicketKeys, Upstream, UpstreamTls,
 };
 use crate::ops::Metrics;
 use crate::pki::{ClientCertificates, Issuer, Trust};
@@ -25,8 +24,7 @@ use crate::portal::{Portal, PortalSettings};
 /// What the configuration means, with every file read. `T` is what its trust becomes.
 pub struct Plan<T = Trust> {
     pub(super) hosts: Vec<HostKeys>,
-    /// `None` if the process makes its own.
-    pub(super) tickets: Option<Vec<TicketSecret>>,
+    pub(super) tickets: TicketSecretSource,
     /// `None` if no host asks for a certificate.
     pub(super) trust: Option<T>,
     /// `None` if no certificates are issued.

@@ -10,17 +10,18 @@ use tokio::sync::watch;
 
 use super::back::{self, Basis, Kept};
 use super::plan::{self, Plan};
+use super::tickets::{self, Tickets};
 use super::trust::{self, PreparedTrust, TrustKeeper};
 use super::upstreams::{self, Names};
-use super::{certificates, issuer, notices, rates, revocation_lists, stores};
+use super::{issuer, notices, rates, revocation_lists, stores};
 use crate::clock::Clock;
 use crate::config::{self, Config, Document, Problems};
 use crate::domain::PinRules;
-use crate::edge::{Orders, TicketSecret, Upstream, Worker};
-use crate::flows::Pins;
+use crate::edge::{Orders, TicketAdoption, Upstream, Worker};
+use crate::flows::{Pins, TicketSecrets};
 use crate::ops::{Metrics, Readiness, systemd};
 use crate::pki::{Issuer, Trust};
-use crate::stores::AuditEvent;
+use crate::stores::{AuditEvent, State};
 
 /// A gateway's parts that outlive a configuration, and the configuration in force.
 pub(super) struct Running {
@@ -41,6 +42,7 @@ struct InForce {
     keeper: Option<TrustKeeper>,
     upstreams: Vec<Arc<Upstream>>,
     names: Names,
+    tickets: Option<(Arc<TicketSecrets>, TicketAdoption)>,
     drain: Duration,
     /// What was read for the configuration in force, or for one that was refused since.
     inputs: Vec<PathBuf>,
@@ -55,8 +57,9 @@ pub(super) struct Prepared {
     pub(super) keeper: Option<TrustKeeper>,
     /// What the keeper is to put in force.
     next: Option<PreparedTrust>,
-    /// Where the keys of tickets come from; `None` if the process makes its own.
-    tickets: Option<Vec<TicketSecret>>,
+    pub(super) tickets: Tickets,
+    /// `None` before they are adopted.
+    adoption: Option<TicketAdoption>,
     issuer: Option<Arc<Issuer>>,
     upstreams: Vec<Arc<Upstream>>,
     names: Names,
@@ -69,14 +72,15 @@ pub(super) enum Next {
 }
 
 impl Prepared {
-    /// Makes the orders of a plan. `keeper` keeps the trust in force, if there is one: whoever looks there finds the next.
+    /// Makes the orders of a plan. `keeper` keeps the trust in force, if there is one: whoever looks there finds the next;
+    /// `shared` are the ticket secrets in force, if they are shared.
     pub(super) fn new(
         config: &Config,
         plan: Plan<Next>,
         (upstreams, names): (Vec<Arc<Upstream>>, Names),
         (pins, rules): (Option<Pins>, Option<PinRules>),
         kept: &Kept,
-        keeper: Option<&TrustKeeper>,
+        (keeper, shared): (Option<&TrustKeeper>, Option<&Arc<TicketSecrets>>),
         around: (&Clock, &Metrics, &Handle),
     ) -> Result<Self, String> {
         let Plan { hosts, tickets, trust: next, issuer, .. } = plan;
@@ -89,6 +93,7 @@ impl Prepared {
             _ => (None, None),
         };
         let trust = keeper.as_ref().map(TrustKeeper::trust);
+        let tickets = Tickets::new(tickets, config, kept.state(), shared);
         let kept_keys = (&kept.tickets, &kept.rates);
         let policy = plan::policy(config, hosts, upstreams.clone(), trust, kept_keys, clock, metrics)?;
         let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
@@ -100,14 +105,21 @@ impl Prepared {
             next,
             issuer,
             tickets,
+            adoption: None,
             upstreams,
             names,
         })
     }
 
     /// Has tickets sealed and opened as this configuration says, from now on.
-    pub(super) fn adopt_tickets(&mut self, config: &Config, kept: &Kept) -> Result<(), String> {
-        kept.tickets.adopt(self.tickets.take(), certificates::ticket_times(config))
+    pub(super) fn adopt_tickets(
+        &mut self,
+        config: &Config,
+        kept: &Kept,
+        clock: &Clock,
+    ) -> Result<(), String> {
+        self.adoption = Some(self.tickets.adopt(config, &kept.tickets, clock)?);
+        Ok(())
     }
 }
 
@@ -142,7 +154,7 @@ impl Running {
 
     /// Has rate limits counted together with other gateways, where there is a state in which they can.
     pub(super) fn share_rates(&self) {
-        if let Some(state) = self.kept.shared_state.clone() {
+        if let Some(state) = self.kept.shared_state().cloned() {
             let (tables, clock, metrics) =
                 (self.kept.rates.clone(), self.clock.clone(), self.metrics.clone());
             self.runtime.spawn(rates::share(tables, state, clock, metrics));
@@ -217,7 +229,7 @@ impl Running {
         })?;
         self.write_down("reloaded")?;
         let (config, mut prepared) = prepared;
-        prepared.adopt_tickets(&config, &self.kept)?;
+        prepared.adopt_tickets(&config, &self.kept, &self.clock)?;
         let next = InForce::new(&config, &prepared);
         if let Some(registry) = &self.kept.registry {
             back::rule(registry, &config);
@@ -269,12 +281,34 @@ impl Running {
             Some(_) => stores::pins(&document).map_err(text)?,
             None => (None, None),
         };
+        self.open_state(&document)?;
+        let shared = in_force.tickets.as_ref().map(|(shared, _)| shared);
         let around = (&self.clock, &self.metrics, &self.runtime);
-        let upstreams = (upstreams, names);
+        let (upstreams, before) = ((upstreams, names), (keeper, shared));
         let mut prepared =
-            Prepared::new(&document.config, plan, upstreams, pins, &self.kept, keeper, around)?;
+            Prepared::new(&document.config, plan, upstreams, pins, &self.kept, before, around)?;
         self.ask_first(&mut prepared)?;
+        self.share_first(&prepared);
         Ok((document.config, prepared))
+    }
+
+    /// Opens the state if this configuration is the first that needs it.
+    fn open_state(&self, document: &Document) -> Result<(), String> {
+        let needed = self.kept.needs_state(document).map_err(|problems| format!("\n{problems}"))?;
+        if let Some((settings, timeout)) = needed {
+            let opened = self.wait(async move { State::open(&settings, timeout).await });
+            let opened = opened.ok_or_else(|| "the state can't be opened".to_owned())?;
+            self.kept.keep_state(opened.map_err(|unavailable| unavailable.to_string())?);
+        }
+        Ok(())
+    }
+
+    /// Has shared ticket secrets known, if that can be, before anybody is served by them.
+    fn share_first(&self, prepared: &Prepared) {
+        if let Some(shared) = prepared.tickets.shared().cloned() {
+            let clock = self.clock.clone();
+            self.wait(async move { tickets::first(&shared, &clock).await });
+        }
     }
 
     /// Has sources of revocation lists that are new asked before anybody is judged by them.
@@ -320,12 +354,21 @@ impl Running {
         event.line().and_then(|line| audit.append(&line)).map_err(|error| error.to_string())
     }
 
-    /// Starts what works on its own by this configuration: publishing the revocation list, sending notices.
+    /// Starts what works on its own by this configuration: sharing ticket secrets, publishing the revocation list, sending
+    /// notices.
     fn work(&self, config: &Config, issuer: Option<&Arc<Issuer>>) {
-        let (wanted, keeper) = {
+        let (wanted, keeper, shared) = {
             let in_force = self.lock();
-            (in_force.wanted.subscribe(), in_force.keeper.clone())
+            (in_force.wanted.subscribe(), in_force.keeper.clone(), in_force.tickets.clone())
         };
+        match shared {
+            Some((shared, adoption)) => {
+                let keys = (self.kept.tickets.clone(), adoption);
+                let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
+                self.runtime.spawn(tickets::follow(shared, keys, clock, metrics, wanted.clone()));
+            }
+            None => tickets::nothing_to_follow(&self.metrics),
+        }
         if let Some(keeper) = keeper.clone() {
             let mut wanted = wanted.clone();
             self.runtime.spawn(async move {
@@ -363,6 +406,7 @@ impl InForce {
             keeper: prepared.keeper.clone(),
             upstreams: prepared.upstreams.clone(),
             names: prepared.names.clone(),
+            tickets: prepared.tickets.shared().cloned().zip(prepared.adoption),
             drain: config.timeouts.drain.get(),
             inputs: config::inputs(config),
             config: config.clone(),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -86,6 +87,11 @@ impl StaffStores {
     }
 }
 
+/// Where the fast store is, and how long it may take to answer.
+pub(super) fn state(document: &Document) -> Result<(StateSettings, Duration), Problems> {
+    Ok((Secrets::read(document)?.state, document.config.state.timeout.get()))
+}
+
 /// What the files hold that the stores and the PINs need.
 struct Secrets {
     directory: DirectorySettings,
@@ -93,12 +99,6 @@ struct Secrets {
     audit_key: Option<AuditKey>,
     pins: Option<Pins>,
     rules: Option<PinRules>,
-}
-
-/// The state by itself.
-pub(super) async fn state(document: &Document) -> Result<State, OpenError> {
-    let Secrets { state, .. } = Secrets::read(document).map_err(OpenError::Config)?;
-    State::open(&state, document.config.state.timeout.get()).await.map_err(OpenError::Unavailable)
 }
 
 /// What checks and hashes PINs, and the rules for new ones, as the files have them now.

@@ -105,9 +105,9 @@ mod tests {
         for (file, place) in [
             ("certs/www.pem", "23:20"),
             ("certs/cert.pem", "31:20"),
-            ("certs/bank-ca.pem", "48:16"),
-            ("secrets/pepper", "76:18"),
-            ("pins/common.txt", "91:16"),
+            ("certs/bank-ca.pem", "49:16"),
+            ("secrets/pepper", "77:18"),
+            ("pins/common.txt", "92:16"),
         ] {
             let file = directory.path().join(file);
             let told = format!("error: {}: there is no such file\n   --> {name}:{place}\n", file.display());

@@ -37,7 +37,7 @@ impl Directory {
     }
 }
 
-/// The fast store of attempts, sessions and one-time codes.
+/// The fast store of attempts, sessions, one-time codes and ticket secrets.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct State {

@@ -35,6 +35,7 @@ fn read(config: &mut Config) -> Vec<&mut PathBuf> {
         let files = [&mut tls.authorities, &mut tls.certificate, &mut tls.key];
         all.extend(files.into_iter().flatten());
     }
+    all.extend(&mut config.resumption.secret_file);
     if let Some(trust) = &mut config.trust {
         match &mut trust.authorities {
             OneOrMany::One(authorities) => all.push(authorities.file_mut()),

@@ -231,12 +231,14 @@ mod tests {
     }
 
     /// The example with its other choices: keys in comments are real, and the choices that they go with are made.
-    fn other_choices(text: &str) -> String {
-        let keys = regex::Regex::new("(?m)^( *)# ( *[a-z0-9_]+:( .*)?)$").unwrap();
-        let mut text = keys.replace_all(text, "$1$2").into_owned();
+    fn other_choices(text: &str, (keys, without): (&str, &str)) -> String {
+        let source = format!("keys: {keys}");
+        let commented = regex::Regex::new("(?m)^( *)# ( *[a-z0-9_]+:( .*)?)$").unwrap();
+        let mut text = commented.replace_all(text, "$1$2").into_owned();
         for (choice, other) in [
             ("verifier: directory", "verifier: http"),
-            ("keys: process", "keys: files"),
+            ("keys: process", &source),
+            (without, "  #"),
             ("url: sqlite:data/sekisho.db", "url: postgres://sekisho@db.internal/sekisho"),
             ("url: embedded:data/state.db", "url: rediss://sekisho@redis.internal"),
             ("  key: secrets/bank-ca.key", "  #"),
@@ -256,7 +258,9 @@ mod tests {
                 parse(Path::new("sekisho.yaml"), text).unwrap_or_else(|problems| panic!("{problems}"));
             example.source.nodes().iter().filter_map(|node| node.pointer.clone()).collect()
         };
-        let written = [pointers(text), pointers(&other_choices(text))].concat();
+        let sources = [("files", "  secret_file:"), ("state", "  files:")];
+        let others = sources.map(|source| pointers(&other_choices(text, source)));
+        let written = [pointers(text), others.concat()].concat();
         let schema = schema();
         for section in Walk(&schema).properties("", &schema) {
             let mut paths = vec![section.path.clone()];

@@ -16,7 +16,12 @@ pub struct Resumption {
     /// Files with a secret each: 32 or more random bytes. The first seals tickets, all open them. For `keys: files`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<PathBuf>,
-    /// How long a secret of the process's own seals tickets. For `keys: process`.
+    /// File with 32 or more random bytes, the same at every gateway. What the gateways keep in the state is sealed with a
+    /// key that is made from it. For `keys: state`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_file: Option<PathBuf>,
+    /// How long a secret that the gateways make themselves seals tickets. For `keys: process` and `keys: state`, where it
+    /// is at least 5 minutes and at least a 24th of `lifetime`.
     pub rotate: Period,
     /// How long a ticket is good for: 7 days at most.
     pub lifetime: Period,
@@ -27,6 +32,7 @@ impl Default for Resumption {
         Self {
             keys: TicketSource::default(),
             files: Vec::new(),
+            secret_file: None,
             rotate: Period::seconds(8 * 3600),
             lifetime: Period::seconds(12 * 3600),
         }
@@ -42,4 +48,7 @@ pub enum TicketSource {
     Process,
     /// From `files`: gateways with the same files resume each other's sessions.
     Files,
+    /// The gateways of one `state` make them together and share them there, sealed with `secret_file`: they resume each
+    /// other's sessions.
+    State,
 }

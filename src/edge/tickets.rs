@@ -5,6 +5,8 @@
 //! is noise at any other host, and at the same host under other settings (T1). What is thought of the client is never
 //! in a ticket: whoever resumes is judged anew (T2).
 
+mod ring;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,7 +17,10 @@ use jiff::Timestamp;
 use rustls::server::ProducesTickets;
 use zeroize::Zeroizing;
 
+use self::ring::Ring;
 use crate::clock::Clock;
+
+pub use self::ring::{TicketSecret, TicketTimes};
 
 /// What the keys are for, and in which form; other forms will have other names.
 const SALT: &[u8] = b"sekisho session tickets 1";
@@ -26,68 +31,6 @@ const TIME: usize = 8;
 /// No client certificate chain that passes `limits.handshake` makes a longer one.
 const LONGEST: usize = 64 * 1024;
 
-/// What the keys of all hosts are derived from.
-#[derive(Clone)]
-pub struct TicketSecret {
-    bytes: Arc<Zeroizing<Vec<u8>>>,
-    /// When it became the first; `None` if it doesn't age by itself.
-    made: Option<Timestamp>,
-}
-
-impl fmt::Debug for TicketSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TicketSecret").field("made", &self.made).finish_non_exhaustive()
-    }
-}
-
-impl TicketSecret {
-    /// One that somebody else replaces in time.
-    pub fn given(bytes: Zeroizing<Vec<u8>>) -> Self {
-        Self { bytes: Arc::new(bytes), made: None }
-    }
-
-    fn random(now: Timestamp) -> Option<Self> {
-        let mut bytes = Zeroizing::new(vec![0; 32]);
-        getrandom::fill(&mut bytes).ok()?;
-        Some(Self { bytes: Arc::new(bytes), made: Some(now) })
-    }
-}
-
-/// How long things last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TicketTimes {
-    /// How long a secret of this process's own seals tickets, in seconds.
-    pub rotate: i64,
-    /// How long a ticket is good for, in seconds. At most seven days (RFC 9846, section 4.7.1).
-    pub lifetime: u32,
-}
-
-/// The secrets of now, the one that seals first, and when they change.
-#[derive(Debug)]
-struct Ring {
-    secrets: Vec<TicketSecret>,
-    times: TicketTimes,
-}
-
-impl Ring {
-    fn is_due(&self, now: Timestamp) -> bool {
-        let made = self.secrets.first().and_then(|secret| secret.made);
-        made.is_some_and(|made| now.as_second() - made.as_second() >= self.times.rotate)
-    }
-
-    /// With a new secret in front, without those that no living ticket is sealed with. One stays that sealed until now.
-    fn rotated(&self, now: Timestamp) -> Self {
-        let kept = |(index, _): &(usize, &TicketSecret)| {
-            // It sealed until the one before it was made.
-            let until = index.checked_sub(1).map_or(Some(now), |newer| self.secrets[newer].made);
-            until.is_some_and(|until| now.as_second() - until.as_second() < i64::from(self.times.lifetime))
-        };
-        let old = self.secrets.iter().enumerate().filter(kept).map(|(_, secret)| secret.clone());
-        let secrets = TicketSecret::random(now).into_iter().chain(old).collect();
-        Self { secrets, times: self.times }
-    }
-}
-
 /// The secrets of this process. Cloning shares them.
 #[derive(Debug, Clone)]
 pub struct TicketKeys {
@@ -95,26 +38,48 @@ pub struct TicketKeys {
     clock: Clock,
 }
 
+/// The right to say which secrets gateways share, until something else is adopted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TicketAdoption(u64);
+
 impl TicketKeys {
     /// None yet: call [`TicketKeys::adopt`].
     pub fn new(clock: Clock) -> Self {
-        let ring = Ring { secrets: Vec::new(), times: TicketTimes { rotate: 0, lifetime: 0 } };
+        let times = TicketTimes { rotate: 0, lifetime: 0 };
+        let ring = Ring { secrets: Vec::new(), times, adoption: 0 };
         Self { ring: Arc::new(ArcSwap::from_pointee(ring)), clock }
     }
 
-    /// Goes by these from now on: the first `given` seals, all open. With `None`, the process makes its own, and keeps
-    /// those that it has made before.
-    pub fn adopt(&self, given: Option<Vec<TicketSecret>>, times: TicketTimes) -> Result<(), String> {
-        let before = self.ring.load();
-        let own =
-            || before.secrets.iter().filter(|secret| secret.made.is_some()).cloned().collect::<Vec<_>>();
-        let mut secrets = given.unwrap_or_else(own);
-        if secrets.is_empty() {
-            let made = TicketSecret::random(self.clock.now());
-            secrets.push(made.ok_or("the system gives no random bytes for session tickets")?);
+    /// Goes by these from now on: one of `given` seals, all open. Where none of them may seal, the process makes its
+    /// own; those that it has made before open as long as tickets need them.
+    pub fn adopt(&self, given: &[TicketSecret], times: TicketTimes) -> Result<TicketAdoption, String> {
+        let now = self.clock.now();
+        self.ring.rcu(|ring| {
+            let before = Ring { secrets: ring.secrets.clone(), times, adoption: ring.adoption + 1 };
+            before.with(given, now)
+        });
+        let ring = self.at(now);
+        match ring.sealer(now) {
+            Some(_) => Ok(TicketAdoption(ring.adoption)),
+            None => Err("the system gives no random bytes for session tickets".to_owned()),
         }
-        self.ring.store(Arc::new(Ring { secrets, times }));
-        Ok(())
+    }
+
+    /// Has tickets sealed and opened with these shared secrets, if nothing else was adopted since.
+    pub fn share(&self, adoption: TicketAdoption, given: &[TicketSecret]) {
+        let now = self.clock.now();
+        self.ring.rcu(|ring| {
+            if TicketAdoption(ring.adoption) == adoption {
+                Arc::new(ring.with(given, now))
+            } else {
+                ring.clone()
+            }
+        });
+    }
+
+    /// Whether tickets are sealed with a secret that only this process knows.
+    pub fn seal_alone(&self) -> bool {
+        self.ring.load().seals_alone(self.clock.now())
     }
 
     /// What seals and opens the tickets of one host. `policy` tells it from every other, and from itself under other
@@ -125,10 +90,10 @@ impl TicketKeys {
         Arc::new(HostTickets { keys: self.clone(), policy: policy.into(), derived })
     }
 
-    /// The ring of `now`: rotated first, if that is due.
+    /// The ring of `now`: with a new secret of the process's own first, if that is due.
     fn at(&self, now: Timestamp) -> Arc<Ring> {
         let ring = self.ring.load_full();
-        if !ring.is_due(now) {
+        if ring.sealer(now).is_some() {
             return ring;
         }
         // Of two threads that come at once, one's secret is taken.
@@ -143,15 +108,15 @@ struct HostKey {
     key: LessSafeKey,
 }
 
-/// One host's keys from one ring.
+/// One host's keys from one ring, one for each secret of it.
 struct Derived {
     ring: Arc<Ring>,
-    keys: Vec<HostKey>,
+    keys: Vec<Option<HostKey>>,
 }
 
 impl Derived {
     fn new(ring: Arc<Ring>, policy: &str) -> Self {
-        let keys = ring.secrets.iter().filter_map(|secret| derive(&secret.bytes, policy)).collect();
+        let keys = ring.secrets.iter().map(|secret| derive(&secret.bytes, policy)).collect();
         Self { ring, keys }
     }
 }
@@ -214,7 +179,7 @@ impl ProducesTickets for HostTickets {
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let now = self.keys.clock.now();
         let derived = self.derived(now);
-        let HostKey { name, key } = derived.keys.first()?;
+        let HostKey { name, key } = derived.keys.get(derived.ring.sealer(now)?)?.as_ref()?;
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).ok()?;
         let mut sealed = [&now.as_second().to_be_bytes(), plain].concat();
@@ -231,7 +196,7 @@ impl ProducesTickets for HostTickets {
         let derived = self.derived(now);
         let (name, rest) = ticket.split_first_chunk::<NAME>()?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
-        let HostKey { key, .. } = derived.keys.iter().find(|key| key.name == *name)?;
+        let HostKey { key, .. } = derived.keys.iter().flatten().find(|key| key.name == *name)?;
         let mut sealed = sealed.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let plain = key.open_in_place(nonce, Aad::from(name), &mut sealed).ok()?;
@@ -246,6 +211,7 @@ impl ProducesTickets for HostTickets {
 mod tests {
     use super::*;
 
+    const HOUR: i64 = 3600;
     const TIMES: TicketTimes = TicketTimes { rotate: 8 * 3600, lifetime: 12 * 3600 };
 
     fn secret(byte: u8) -> TicketSecret {
@@ -254,7 +220,8 @@ mod tests {
 
     fn keys(clock: &Clock, given: Option<&[u8]>) -> TicketKeys {
         let keys = TicketKeys::new(clock.clone());
-        keys.adopt(given.map(|bytes| bytes.iter().map(|byte| secret(*byte)).collect()), TIMES).unwrap();
+        let given: Vec<_> = given.unwrap_or_default().iter().map(|byte| secret(*byte)).collect();
+        keys.adopt(&given, TIMES).unwrap();
         keys
     }
 
@@ -298,14 +265,14 @@ mod tests {
         let clock = Clock::manual(at(0));
         let own = keys(&clock, None);
         let ticket = own.host("a").encrypt(b"a session").unwrap();
-        own.adopt(None, TIMES).unwrap();
+        own.adopt(&[], TIMES).unwrap();
         assert!(opens(&own.host("a"), &ticket));
         let rotated = keys(&clock, Some(&[1]));
         let host = rotated.host("a");
         let ticket = host.encrypt(b"a session").unwrap();
-        rotated.adopt(Some(vec![secret(2), secret(1)]), TIMES).unwrap();
+        rotated.adopt(&[secret(2), secret(1)], TIMES).unwrap();
         assert!(opens(&host, &ticket), "a policy that is still in use learns of it, too");
-        rotated.adopt(Some(vec![secret(3), secret(2)]), TIMES).unwrap();
+        rotated.adopt(&[secret(3), secret(2)], TIMES).unwrap();
         assert!(!opens(&host, &ticket), "two rotations later");
     }
 
@@ -335,5 +302,64 @@ mod tests {
             assert!(keys.at(at(hour)).secrets.len() <= 3);
         }
         assert!(!format!("{keys:?}").contains("bytes"));
+    }
+
+    /// A shared secret of this byte, which seals from one hour to the other.
+    fn shared(byte: u8, from: i64, until: i64) -> TicketSecret {
+        let second = |hours| at(hours).as_second();
+        TicketSecret::shared(&Zeroizing::new(vec![byte; 32]), second(from), second(until))
+    }
+
+    #[test]
+    fn a_shared_secret_seals_in_its_turn_and_early_only_where_there_is_no_other() {
+        let (clock, bystander) = (Clock::manual(at(0)), Clock::manual(at(0)));
+        let host = keys(&clock, None);
+        let adoption = host.adopt(&[shared(1, 1, 17), shared(2, 9, 25)], TIMES).unwrap();
+        let sealed_by = |byte: u8| {
+            let ticket = host.host("a").encrypt(b"a session").unwrap();
+            bystander.set(clock.now());
+            opens(&keys(&bystander, Some(&[byte])).host("a"), &ticket)
+        };
+        for (hour, byte) in [(0, 1), (1, 1), (8, 1), (9, 2), (17, 2), (24, 2)] {
+            clock.set(at(hour));
+            assert!(sealed_by(byte), "by {byte} at {hour}");
+            assert!(!host.seal_alone());
+        }
+        // Nobody could be asked for the next one.
+        clock.set(at(25));
+        assert!(host.seal_alone() && !sealed_by(1) && !sealed_by(2));
+        let alone = host.host("a").encrypt(b"a session").unwrap();
+        host.share(adoption, &[shared(2, 9, 25), shared(3, 26, 42)]);
+        assert!(sealed_by(3) && !host.seal_alone());
+        assert!(opens(&host.host("a"), &alone), "what it sealed by itself, it opens");
+    }
+
+    #[test]
+    fn whoever_speaks_for_a_source_that_was_left_is_not_heard() {
+        let clock = Clock::manual(at(0));
+        let keys = keys(&clock, None);
+        let left = keys.adopt(&[shared(1, 0, 16)], TIMES).unwrap();
+        keys.adopt(&[], TIMES).unwrap();
+        keys.share(left, &[shared(2, 0, 16)]);
+        assert!(keys.seal_alone());
+        assert_eq!(keys.at(at(0)).secrets.len(), 1);
+    }
+
+    #[test]
+    fn a_change_of_the_source_leaves_what_the_process_sealed_by_itself() {
+        for given in [secret(1), shared(1, 0, 16)] {
+            let clock = Clock::manual(at(0));
+            let keys = keys(&clock, None);
+            let host = keys.host("a");
+            let ticket = host.encrypt(b"a session").unwrap();
+            keys.adopt(&[given], TIMES).unwrap();
+            assert!(opens(&host, &ticket));
+            keys.adopt(&[], TIMES).unwrap();
+            assert!(opens(&host, &ticket));
+            clock.set(at(0) + jiff::SignedDuration::from_secs(12 * HOUR - 1));
+            assert!(opens(&host, &ticket));
+            let _ = host.encrypt(b"another");
+            assert!(opens(&host, &ticket));
+        }
     }
 }

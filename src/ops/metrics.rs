@@ -121,6 +121,12 @@ metrics! {
     server_certificate_expiry: GaugeVec = "sekisho_server_certificate_expiry_timestamp_seconds" ["host", "algorithm"];
     /// nextUpdate of the OCSP response of a host's server certificate, in seconds since 1970; 0 if it has no good one.
     ocsp_expiry: GaugeVec = "sekisho_ocsp_response_expiry_timestamp_seconds" ["host", "algorithm"];
+    /// When the gateway last agreed with the state on the secrets of session tickets, in seconds since 1970; 0 unless `resumption.keys` is `state`.
+    ticket_secrets_refreshed: Gauge = "sekisho_ticket_secrets_refreshed_timestamp_seconds";
+    /// Ticket secrets in the state that are ignored: changed, from another secret file, or from a gateway whose clock is ahead.
+    ticket_secrets_ignored: IntGauge = "sekisho_ticket_secrets_ignored";
+    /// 1 while tickets are sealed with a secret that no other gateway knows although `resumption.keys` is `state`, else 0.
+    ticket_secret_alone: IntGauge = "sekisho_ticket_secret_alone";
     /// Generation of the trust that certificates are judged against.
     trust_generation: IntGauge = "sekisho_trust_generation";
     /// nextUpdate of the last good revocation list of a source, in seconds since 1970.

@@ -1,4 +1,4 @@
-//! The state: attempts, sessions and one-time codes. Embedded for gateways of one machine, Redis for many.
+//! The state: attempts, sessions, one-time codes and ticket secrets. Embedded for gateways of one machine, Redis for many.
 //!
 //! Every operation is atomic. Both stores give the same answers to the same operations, and forget at the same times:
 //! `now` is an argument.
@@ -110,6 +110,30 @@ pub enum FoundSession {
     Unknown,
 }
 
+/// A secret of session tickets as the state keeps it: sealed, so that whoever reads the state can open no ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredTicketSecret {
+    /// Names it: hexadecimal digits.
+    pub id: String,
+    /// What is known of it, and the secret itself, sealed: printable ASCII. Empty where the state holds rubbish.
+    pub sealed: String,
+}
+
+/// A new ticket secret, and what its gateway knows.
+#[derive(Debug, Clone, Copy)]
+pub struct TicketSecretOffer<'a> {
+    /// The secret.
+    pub secret: &'a StoredTicketSecret,
+    /// How long it is kept.
+    pub lasts: Duration,
+    /// The IDs of those that it takes the place of.
+    pub replaces: &'a [String],
+    /// How long these are kept from now on, at most.
+    pub replaced_last: Duration,
+    /// The IDs of others that its gateway has seen.
+    pub others: &'a [String],
+}
+
 /// The state. Cloning is cheap and shares the connections.
 #[derive(Clone)]
 pub struct State {
@@ -121,6 +145,9 @@ enum Store {
     Embedded(Embedded),
     Redis(Redis),
 }
+
+/// How many ticket secrets there may be. Gateways of one configuration need half as many at most.
+const MOST_TICKET_SECRETS: i64 = 64;
 
 /// How long the end of a session stays known.
 const KNOWN_FOR: i64 = 3_600_000;
@@ -316,6 +343,29 @@ impl State {
         match &self.store {
             Store::Embedded(store) => store.take_code(hash, now).await,
             Store::Redis(store) => store.take_code(hash, now).await,
+        }
+    }
+
+    /// The ticket secrets, by their IDs.
+    pub async fn ticket_secrets(&self, now: Timestamp) -> Result<Vec<StoredTicketSecret>, Unavailable> {
+        let now = now.as_millisecond();
+        match &self.store {
+            Store::Embedded(store) => store.ticket_secrets(now).await,
+            Store::Redis(store) => store.ticket_secrets(now).await,
+        }
+    }
+
+    /// Adds a ticket secret, unless there is one that its gateway doesn't know, or no room for another: of many gateways
+    /// that know the same and offer one each, one succeeds. Answers with what there is afterwards.
+    pub async fn offer_ticket_secret(
+        &self,
+        offer: &TicketSecretOffer<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<StoredTicketSecret>, Unavailable> {
+        let now = now.as_millisecond();
+        match &self.store {
+            Store::Embedded(store) => store.offer_ticket_secret(offer, now).await,
+            Store::Redis(store) => store.offer_ticket_secret(offer, now).await,
         }
     }
 }

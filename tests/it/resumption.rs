@@ -18,10 +18,10 @@ use crate::support::gate::{CERT, Gate, OPTIONAL, STRICT, Settings, WWW, lay_out,
 use crate::support::pki::{COMMON_NAME, Ca};
 use crate::support::{eventually, write_secret};
 
-const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+pub const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
 /// One `GET` on a connection of its own, and how that began. It is what fetches a ticket, too.
-fn get(client: &Client, host: &str) -> (HandshakeKind, Response) {
+pub fn get(client: &Client, host: &str) -> (HandshakeKind, Response) {
     let mut connection = client.connect(host).unwrap();
     let kind = connection.stream.conn.handshake_kind().unwrap();
     connection.send(
@@ -81,7 +81,7 @@ fn no_host_can_read_the_tickets_of_another() {
     let not_after = Clock::System.now();
     let key = ServerKey { certified, stapled: None, not_after, algorithm: "ecdsa", names: Vec::new() };
     let keys = TicketKeys::new(Clock::System);
-    keys.adopt(None, TicketTimes { rotate: 3600, lifetime: 3600 }).unwrap();
+    keys.adopt(&[], TicketTimes { rotate: 3600, lifetime: 3600 }).unwrap();
     let [one, other] = ["one", "other"]
         .map(|host| server_config(vec![key.clone()], None, keys.host(host), Clock::System).unwrap());
     let ticket = one.ticketer.encrypt(b"a session").unwrap();

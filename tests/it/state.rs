@@ -1,4 +1,4 @@
-//! The state: attempts, throttles, sessions and codes. Every rule holds for the file and for Redis, and whatever is
+//! The state: attempts, throttles, sessions, codes and ticket secrets. Every rule holds for the file and for Redis, and whatever is
 //! asked of both, in any order, gets equal answers.
 
 use std::fs;
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use proptest::collection::vec;
 use proptest::prelude::*;
 use sekisho::domain::{
     AuthMethod, ContractId, Identity, Pace, Purpose, SessionEnd, SessionKey, SessionToken, UserId, UserTag,
@@ -18,6 +19,7 @@ use sekisho::stores::{
 };
 use tempfile::TempDir;
 
+use super::state_ticket_secrets::offer;
 use super::support::redis::RedisServer;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -27,27 +29,27 @@ pub const LIMITS: SessionLimits = SessionLimits { idle: Duration::from_secs(900)
 pub const PATIENT: Duration = Duration::from_secs(10);
 
 /// Both stores, each with nothing in it.
-struct Stores {
-    embedded: State,
-    redis: State,
-    _server: RedisServer,
-    folder: TempDir,
+pub struct Stores {
+    pub embedded: State,
+    pub redis: State,
+    pub server: RedisServer,
+    pub folder: TempDir,
 }
 
 impl Stores {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let (folder, server) = (tempfile::tempdir().unwrap(), RedisServer::start());
         let embedded = embedded(folder.path()).await;
         let redis = State::open(&server.settings(), PATIENT).await.unwrap();
-        Self { embedded, redis, _server: server, folder }
+        Self { embedded, redis, server, folder }
     }
 
-    fn each(&self) -> [&State; 2] {
+    pub fn each(&self) -> [&State; 2] {
         [&self.embedded, &self.redis]
     }
 }
 
-async fn embedded(folder: &Path) -> State {
+pub async fn embedded(folder: &Path) -> State {
     State::open(&StateSettings::Embedded(folder.join("data/state.db")), PATIENT).await.unwrap()
 }
 
@@ -250,7 +252,7 @@ async fn a_code_is_taken_once_and_in_time() {
 #[tokio::test]
 async fn of_a_hundred_attempts_at_once_over_two_gateways_no_more_than_the_limit_are_reserved() {
     let stores = Stores::start().await;
-    let redis = State::open(&stores._server.settings(), PATIENT).await.unwrap();
+    let redis = State::open(&stores.server.settings(), PATIENT).await.unwrap();
     for pair in
         [[stores.embedded.clone(), embedded(stores.folder.path()).await], [stores.redis.clone(), redis]]
     {
@@ -328,6 +330,8 @@ enum Ask {
     EndUser(u8, SessionEnd),
     Put(u8, u64),
     Take(u8),
+    Secrets,
+    Offer(u8, (u64, u64), Vec<u8>, Vec<u8>),
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
@@ -353,6 +357,9 @@ fn ask() -> impl Strategy<Value = Ask> {
         (user, end).prop_map(|(user, end)| Ask::EndUser(user, end)),
         (number.clone(), 0..1000u64).prop_map(|(code, lasts)| Ask::Put(code, lasts)),
         number.prop_map(Ask::Take),
+        Just(Ask::Secrets),
+        (0..6u8, (0..3000u64, 0..3000u64), vec(0..6u8, 0..3), vec(0..6u8, 0..6))
+            .prop_map(|(id, last, replaces, others)| Ask::Offer(id, last, replaces, others)),
     ]
 }
 
@@ -399,6 +406,13 @@ impl Ask {
                 format!("{:?}", state.put_code(&name(code), &name(code), lasts, now).await.unwrap())
             }
             Self::Take(code) => format!("{:?}", state.take_code(&name(code), now).await.unwrap()),
+            Self::Secrets => format!("{:?}", state.ticket_secrets(now).await.unwrap()),
+            Self::Offer(id, (lasts, replaced), replaces, others) => {
+                let last = (Duration::from_secs(*lasts), Duration::from_secs(*replaced));
+                let [replaces, others] = [replaces, others].map(|ids| ids.iter().map(u8::to_string));
+                let known = (&*replaces.collect::<Vec<_>>(), &*others.collect::<Vec<_>>());
+                format!("{:?}", offer(state, &id.to_string(), last, known, now).await)
+            }
         }
     }
 }
@@ -409,11 +423,12 @@ fn whatever_is_asked_in_any_order_both_stores_give_equal_answers() {
     let stores = runtime.block_on(Stores::start());
     let run = AtomicU32::new(0);
     let steps = prop_oneof![3 => Just(0u64), 3 => 1..120u64, 2 => 300..1000u64, 1 => 3000..8000u64];
-    let sequence = proptest::collection::vec((steps, ask()), 1..60);
+    let sequence = vec((steps, ask()), 1..60);
     let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(sequence in sequence)| {
         let run = run.fetch_add(1, Ordering::Relaxed);
-        let mut seconds = 10_000;
+        // There is one set of ticket secrets: those of the run before are forgotten by now.
+        let mut seconds = 10_000 + u64::from(run) * 1_000_000;
         for (step, ask) in &sequence {
             seconds += step;
             let answers = runtime.block_on(async {

@@ -9,6 +9,7 @@ use sekisho::stores::{FoundSession, OpenedSession, Reservation, State, StateSett
 use zeroize::Zeroizing;
 
 use super::state::{LIMITS, PATIENT, at, attempts, key, session};
+use super::state_ticket_secrets::{offer, ticket_secret};
 use super::support::PATIENCE;
 use super::support::pki::Ca;
 use super::support::proxy::{Mood, Proxy};
@@ -195,8 +196,8 @@ async fn a_release_whose_answer_is_lost_is_not_asked_again() {
     assert!(asked.contains("cmdstat_evalsha:calls=1,"), "{asked}");
 }
 
-/// `+wait` is for `replicas`.
-const RIGHTS: &str = "+evalsha +eval +get +set +hset +hmget +hdel +del +pexpire +wait";
+/// `+wait` is for `replicas`, `+hgetall` for ticket secrets.
+const RIGHTS: &str = "+evalsha +eval +get +set +hset +hmget +hdel +del +pexpire +wait +hgetall";
 
 #[tokio::test]
 async fn a_server_over_tls_is_known_by_its_authority_and_asks_for_user_and_password() {
@@ -241,6 +242,11 @@ async fn a_server_over_tls_is_known_by_its_authority_and_asks_for_user_and_passw
     assert!(matches!(state.use_session(&key, LIMITS, at(0)).await, Ok(FoundSession::Live(_))));
     state.put_code("code", "value", HOUR, at(0)).await.unwrap();
     assert_eq!(state.take_code("code", at(0)).await, Ok(Some("value".to_owned())));
+    let id = "a".to_owned();
+    assert_eq!(offer(&state, &id, (HOUR, HOUR), (&[], &[]), at(0)).await, [ticket_secret(&id)]);
+    let last = (HOUR, Duration::from_secs(60));
+    assert_eq!(offer(&state, "b", last, (&[id], &[]), at(0)).await, ["a", "b"].map(ticket_secret));
+    assert_eq!(state.ticket_secrets(at(60)).await, Ok(vec![ticket_secret("b")]));
 
     let problem = reserve(&open("falsch", &ca).await, "tanaka").await.unwrap_err().problem;
     assert!(!problem.contains("falsch"), "{problem}");

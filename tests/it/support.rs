@@ -18,6 +18,7 @@ pub mod reasons;
 pub mod redis;
 pub mod remote;
 pub mod service;
+pub mod sites;
 pub mod tools;
 
 use std::time::{Duration, Instant};

@@ -3,6 +3,8 @@
 //! Each operation is one write transaction, taken at once: two that read first and write then would both have read the
 //! same.
 
+mod ticket_secrets;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,6 +28,7 @@ const TABLES: &str = include_str!("embedded.sql");
 
 /// Marks the file as ours: "Skst".
 const APPLICATION: i64 = 0x536b_7374;
+const MARK: &str = "PRAGMA application_id = 1399550836";
 
 /// What expired is swept once in so many operations.
 const SWEEP_EVERY: u32 = 256;
@@ -70,10 +73,11 @@ impl Embedded {
             .await
             .map_err(failed)?;
         if application == 0 && tables == 0 {
-            sqlx::raw_sql(TABLES).execute(&mut *write).await.map_err(failed)?;
+            sqlx::raw_sql(MARK).execute(&mut *write).await.map_err(failed)?;
         } else if application != APPLICATION {
             return Err(Unavailable::new("state", "a database of something else"));
         }
+        sqlx::raw_sql(TABLES).execute(&mut *write).await.map_err(failed)?;
         write.commit().await.map_err(failed)
     }
 
@@ -86,6 +90,7 @@ impl Embedded {
                 "DELETE FROM throttles WHERE forgotten < ?",
                 "DELETE FROM sessions WHERE forgotten < ?",
                 "DELETE FROM codes WHERE forgotten < ?",
+                "DELETE FROM ticket_secrets WHERE forgotten < ?",
             ] {
                 sqlx::query(sweep).bind(now).execute(&mut *write).await.map_err(failed)?;
             }

@@ -16,7 +16,8 @@ use sha2::{Digest as _, Sha256};
 use self::connect::Servers;
 use self::link::{Link, Question};
 use super::{
-    AttemptKey, FoundSession, Lasts, OpenedSession, Opening, Reservation, Throttled, read_end, read_record,
+    AttemptKey, FoundSession, Lasts, MOST_TICKET_SECRETS, OpenedSession, Opening, Reservation,
+    StoredTicketSecret, Throttled, TicketSecretOffer, millis, read_end, read_record,
 };
 use crate::config::RedisUrl;
 use crate::domain::{Pace, SessionEnd, SessionKey, UserTag};
@@ -47,6 +48,11 @@ static END: Program = program!("sessions", "end");
 static END_USER: Program = program!("sessions", "end_user");
 static PUT: Program = program!("put");
 static TAKE: Program = program!("take");
+static READ_SECRETS: Program = program!("secrets", "read_secrets");
+static OFFER_SECRET: Program = program!("secrets", "offer_secret");
+
+/// Where the ticket secrets are.
+const TICKET_SECRETS: &str = "sekisho:{tickets}";
 
 /// The state in Redis.
 #[derive(Clone)]
@@ -242,6 +248,25 @@ impl Redis {
         }
     }
 
+    pub(super) async fn ticket_secrets(&self, now: i64) -> Result<Vec<StoredTicketSecret>, Unavailable> {
+        let question = self.question(&READ_SECRETS, now, vec![TICKET_SECRETS.to_owned()], Vec::new());
+        secrets(self.ask(&question).await?)
+    }
+
+    pub(super) async fn offer_ticket_secret(
+        &self,
+        offer: &TicketSecretOffer<'_>,
+        now: i64,
+    ) -> Result<Vec<StoredTicketSecret>, Unavailable> {
+        let numbers = [millis(offer.lasts), MOST_TICKET_SECRETS, millis(offer.replaced_last)];
+        let mut arguments = vec![offer.secret.id.clone(), offer.secret.sealed.clone()];
+        arguments.extend(numbers.map(|number| number.to_string()));
+        arguments.push(offer.replaces.len().to_string());
+        arguments.extend(offer.replaces.iter().chain(offer.others).cloned());
+        let question = self.question(&OFFER_SECRET, now, vec![TICKET_SECRETS.to_owned()], arguments);
+        secrets(self.ask(&question).await?)
+    }
+
     fn question(
         &self,
         program: &'static Program,
@@ -299,6 +324,22 @@ fn current(tag: &UserTag) -> String {
 
 fn code(hash: &str) -> String {
     format!("sekisho:{{code:{hash}}}")
+}
+
+/// The ticket secrets of an answer: ID and sealed secret of each.
+fn secrets(parts: Vec<Part>) -> Result<Vec<StoredTicketSecret>, Unavailable> {
+    let mut parts = parts.into_iter();
+    if !matches!(parts.next(), Some(Part::Text(word)) if word == "secrets") {
+        return Err(nonsense());
+    }
+    let mut found = Vec::new();
+    loop {
+        match (parts.next(), parts.next()) {
+            (Some(Part::Text(id)), Some(Part::Text(sealed))) => found.push(StoredTicketSecret { id, sealed }),
+            (None, _) => return Ok(found),
+            _ => return Err(nonsense()),
+        }
+    }
 }
 
 fn parts(values: Vec<Value>) -> Result<Vec<Part>, Unavailable> {

@@ -1,0 +1,2 @@
+-- KEYS: the ticket secrets.
+return answer((lasting(KEYS[1])))
