@@ -1,11 +1,13 @@
 //! A second place for records: a syslog server (RFC 5424). A thread of its own sends; whatever goes wrong there never
 //! holds up the file.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::process;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,28 +23,56 @@ const WAITING: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A syslog server.
-#[derive(Debug)]
 pub struct Syslog {
     /// `None` while it is dropped.
     queue: Option<SyncSender<Vec<u8>>>,
     thread: Option<JoinHandle<()>>,
+    loss: Arc<Loss>,
+}
+
+/// Who is told of each record that is lost, if anybody wants to be.
+#[derive(Default)]
+struct Loss(OnceLock<Box<dyn Fn() + Send + Sync>>);
+
+impl Loss {
+    fn count(&self) {
+        if let Some(tell) = self.0.get() {
+            tell();
+        }
+    }
+}
+
+impl fmt::Debug for Syslog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Syslog").field("thread", &self.thread).finish_non_exhaustive()
+    }
 }
 
 impl Syslog {
     /// Nothing is sent yet: a server that is down is no reason not to start.
     pub fn start(to: SyslogAddress) -> io::Result<Self> {
         let (queue, records) = sync_channel(WAITING);
-        let thread =
-            std::thread::Builder::new().name("syslog".into()).spawn(move || send_all(&to, &records))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        let loss = Arc::<Loss>::default();
+        let told = loss.clone();
+        let thread = std::thread::Builder::new()
+            .name("syslog".into())
+            .spawn(move || send_all(&to, &records, &told))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), loss })
+    }
+
+    /// Has `lost` called for each record that is lost from now on. Only the first who asks is told.
+    pub(super) fn watch(&self, lost: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.loss.0.set(lost);
     }
 
     /// Hands a record over, and doesn't wait.
     pub(super) fn send(&self, time: Timestamp, line: &[u8]) {
         let head = format!("<{PRIORITY}>1 {time:.6} {} sekisho {} audit - ", host(), process::id());
         let message = [head.as_bytes(), line].concat();
-        // Nobody is told of each: the thread says once that the server doesn't answer.
-        let _ = self.queue.as_ref().map(|queue| queue.try_send(message));
+        // Nothing is logged of each: the thread says once that the server doesn't answer.
+        if self.queue.as_ref().is_none_or(|queue| queue.try_send(message).is_err()) {
+            self.loss.count();
+        }
     }
 }
 
@@ -62,7 +92,7 @@ enum Way {
     Unix(UnixDatagram),
 }
 
-fn send_all(to: &SyslogAddress, records: &Receiver<Vec<u8>>) {
+fn send_all(to: &SyslogAddress, records: &Receiver<Vec<u8>>, loss: &Loss) {
     let (mut way, mut lost) = (None, 0_u64);
     for record in records {
         match send(to, &mut way, &record) {
@@ -76,6 +106,7 @@ fn send_all(to: &SyslogAddress, records: &Receiver<Vec<u8>>) {
                     tracing::error!(%error, syslog.to = %to, "The syslog server doesn't take audit records; the file has them");
                 }
                 lost += 1;
+                loss.count();
             }
         }
     }
