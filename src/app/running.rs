@@ -305,7 +305,7 @@ impl Running {
         Ok(())
     }
 
-    fn prepare(&self, file: &PathBuf) -> Result<(Config, Prepared), Refusal> {
+    fn prepare(&self, file: &Path) -> Result<(Config, Prepared), Refusal> {
         // Before anything is read: what changes from here on is a change, even while this goes on.
         let again = self.seen().now();
         lock(&self.seen).add(again);

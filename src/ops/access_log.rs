@@ -303,4 +303,38 @@ mod tests {
         writer.note(result);
         assert_eq!((metrics.access_log_lost.get(), writer.rest.as_slice()), (4, &b""[..]));
     }
+
+    /// A socket that nobody reads from is like a disk: it takes some of what is written, and then nothing.
+    #[test]
+    fn a_line_that_was_half_written_is_finished_before_the_next() {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let metrics = Metrics::new().unwrap();
+        let mut writer = Writer {
+            sink: Sink::File(File::from(std::os::fd::OwnedFd::from(ours))),
+            target: LogTarget::Off,
+            rest: Vec::new(),
+            is_failing: false,
+            lost: metrics.access_log_lost.clone(),
+            readiness: Readiness::default(),
+        };
+        let line = [b"x".repeat(998), b"y\n".to_vec()].concat();
+        assert!(writer.write(&line.repeat(4000)).is_err());
+        assert!(writer.write(&line.repeat(10)).is_err());
+        let lost = metrics.access_log_lost.get();
+        assert!(!writer.rest.is_empty() && lost > 10, "{lost}");
+        let reader = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            io::Read::read_to_end(&mut theirs, &mut text).unwrap();
+            text
+        });
+        // Once there is room again.
+        while writer.write(b"").is_err() {
+            std::thread::yield_now();
+        }
+        drop(writer);
+        let text = reader.join().unwrap();
+        assert!(text.chunks(1000).all(|chunk| chunk == line), "half a line");
+        assert_eq!(text.len() as u64 / 1000 + lost, 4010);
+    }
 }

@@ -9,10 +9,11 @@ use std::process;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::clock;
 use crate::config::SyslogAddress;
 
 /// Facility 13 (log audit), severity 5 (notice).
@@ -27,18 +28,27 @@ pub struct Syslog {
     /// `None` while it is dropped.
     queue: Option<SyncSender<Vec<u8>>>,
     thread: Option<JoinHandle<()>>,
-    loss: Arc<Loss>,
+    shared: Arc<Shared>,
 }
 
-/// Who is told of each record that is lost, if anybody wants to be.
+/// What the thread and its owner both know.
 #[derive(Default)]
-struct Loss(OnceLock<Box<dyn Fn() + Send + Sync>>);
+struct Shared {
+    /// Who is told of each record that is lost, if anybody wants to be.
+    tell: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// When the owner gives up what waits.
+    until: OnceLock<Instant>,
+}
 
-impl Loss {
+impl Shared {
     fn count(&self) {
-        if let Some(tell) = self.0.get() {
+        if let Some(tell) = self.tell.get() {
             tell();
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.until.get().is_some_and(|until| clock::instant() >= *until)
     }
 }
 
@@ -52,17 +62,17 @@ impl Syslog {
     /// Nothing is sent yet: a server that is down is no reason not to start.
     pub fn start(to: SyslogAddress) -> io::Result<Self> {
         let (queue, records) = sync_channel(WAITING);
-        let loss = Arc::<Loss>::default();
-        let told = loss.clone();
+        let shared = Arc::<Shared>::default();
+        let told = shared.clone();
         let thread = std::thread::Builder::new()
             .name("syslog".into())
             .spawn(move || send_all(&to, &records, &told))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), loss })
+        Ok(Self { queue: Some(queue), thread: Some(thread), shared })
     }
 
     /// Has `lost` called for each record that is lost from now on. Only the first who asks is told.
     pub(super) fn watch(&self, lost: Box<dyn Fn() + Send + Sync>) {
-        let _ = self.loss.0.set(lost);
+        let _ = self.shared.tell.set(lost);
     }
 
     /// Hands a record over, and doesn't wait.
@@ -71,14 +81,15 @@ impl Syslog {
         let message = [head.as_bytes(), line].concat();
         // Nothing is logged of each: the thread says once that the server doesn't answer.
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(message).is_err()) {
-            self.loss.count();
+            self.shared.count();
         }
     }
 }
 
-/// A command ends right after its record: what waits is sent, for as long as the server is patient with.
+/// A command ends right after its record: what waits is sent, as far as the server takes it soon.
 impl Drop for Syslog {
     fn drop(&mut self) {
+        let _ = self.shared.until.set(clock::instant() + PATIENCE);
         self.queue = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -92,10 +103,13 @@ enum Way {
     Unix(UnixDatagram),
 }
 
-fn send_all(to: &SyslogAddress, records: &Receiver<Vec<u8>>, loss: &Loss) {
+fn send_all(to: &SyslogAddress, records: &Receiver<Vec<u8>>, shared: &Shared) {
     let (mut way, mut lost) = (None, 0_u64);
     for record in records {
-        match send(to, &mut way, &record) {
+        // At the end, one that takes nothing isn't waited for once a record.
+        let sent =
+            if shared.is_over() { Err(io::ErrorKind::TimedOut.into()) } else { send(to, &mut way, &record) };
+        match sent {
             Ok(()) if lost > 0 => {
                 tracing::info!(syslog.lost = lost, "The syslog server takes audit records again");
                 lost = 0;
@@ -106,7 +120,7 @@ fn send_all(to: &SyslogAddress, records: &Receiver<Vec<u8>>, loss: &Loss) {
                     tracing::error!(%error, syslog.to = %to, "The syslog server doesn't take audit records; the file has them");
                 }
                 lost += 1;
-                loss.count();
+                shared.count();
             }
         }
     }
