@@ -279,8 +279,7 @@ impl Running {
     }
 
     fn replace(&self) -> Result<(), Refusal> {
-        let file =
-            self.file.get().ok_or("this gateway has no file to read its configuration from")?;
+        let file = self.file.get().ok_or("this gateway has no file to read its configuration from")?;
         let (config, mut prepared) = self.prepare(file)?;
         if self.is_stopping() {
             return Err("the gateway is stopping".into());
