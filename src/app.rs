@@ -4,6 +4,7 @@ mod audit;
 mod back;
 mod backstage;
 mod certificates;
+mod health;
 mod issuer;
 mod listeners;
 mod notices;
@@ -21,7 +22,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -31,13 +31,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle as JoinTask;
 
 use self::back::Kept;
+use self::health::Health;
 use self::listeners::Listeners;
 use self::running::{Next, Prepared, Running};
 use self::upstreams::Names;
-use self::watch_files::Watch;
+use self::watch_files::{Seen, Watch};
 
 use crate::clock::Clock;
-use crate::config::{Document, Problems, Workers};
+use crate::config::{self, Document, Problems, Workers};
 use crate::edge::{Listening, Load, Phase, Worker, WorkerSettings};
 use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness, systemd};
 use crate::pki::Trust;
@@ -49,6 +50,7 @@ pub use listeners::Inherited;
 pub use plan::{Plan, plan};
 pub use stores::{OpenError, StaffStores, Stores, credential};
 pub use trust::{PreparedTrust, TrustKeeper};
+pub use watch_files::ConfigFile;
 
 /// Threads beside the data path: portal, stores, the ops listener. PINs are hashed on others.
 const BESIDE: usize = 2;
@@ -117,6 +119,8 @@ impl Gateway {
 
     /// The same with listening sockets that are there already. Where one is for a configured address, it is used.
     pub fn start_with(document: &Document, clock: Clock, inherited: Inherited) -> Result<Self, StartError> {
+        // Before they are read: what changes from here on is a change.
+        let seen = Seen::of(config::inputs(&document.config));
         let mut plan =
             plan::plan_by(document, clock.now(), |trust| trust::load(trust, clock.now()).map(Next::First))
                 .map_err(StartError::Config)?;
@@ -128,7 +132,9 @@ impl Gateway {
             .enable_all()
             .build()
             .map_err(system)?;
-        let kept = runtime.block_on(Kept::open(document, &clock))?;
+        let readiness = Readiness::default();
+        let health = Health::new(&metrics, &readiness, &clock);
+        let kept = runtime.block_on(Kept::open(document, &clock, health))?;
         let pins = match kept.directory {
             Some(_) => stores::pins(document).map_err(StartError::Config)?,
             None => (None, None),
@@ -154,7 +160,7 @@ impl Gateway {
             Listeners::open(config, worker_count(config.workers), inherited)?;
         let ops_address = ops_listener.local_addr().map_err(system)?;
         let target = log_target(&config.access_log);
-        let access_log = AccessLog::open(target.clone(), metrics.access_log_dropped.clone())
+        let access_log = AccessLog::open(target.clone(), &metrics, &readiness)
             .map_err(|error| StartError::AccessLog(target, error))?;
 
         let (phase, phases) = watch::channel(Phase::Serving);
@@ -173,11 +179,11 @@ impl Gateway {
             threads.push(start_worker(index, worker.clone(), sockets)?);
             workers.push(worker);
         }
-        let readiness = Readiness::default();
         let around = (clock, metrics, readiness, runtime.handle().clone());
-        let running = Running::begin(document, prepared, kept, workers, around);
+        let running = Running::begin((document, seen), prepared, kept, workers, around);
         follow_directory(&running, document)?;
         running.share_rates();
+        running.kept.look_after(config, (&running.clock, &running.metrics, &running.runtime));
         running.readiness.set(true);
         // Only now: from a predecessor's socket, nobody is to be told that the service isn't ready.
         let (handed_over, over) = watch::channel(false);
@@ -198,16 +204,27 @@ impl Gateway {
 
     /// Reads the configuration from `file` from now on: when it is told to, and when that file or one that it names
     /// changes.
-    pub fn follow(&self, file: &Path) {
+    pub fn follow(&self, file: ConfigFile) {
         self.running.read_from(file);
-        let watch = Watch::new(&self.running);
-        self.runtime.spawn(watch.follow(Arc::downgrade(&self.running)));
+        self.runtime.spawn(Watch::follow(Arc::downgrade(&self.running)));
     }
 
     /// Reads the configuration anew and puts it in force whole, or says what is wrong with it; then what was in force
     /// stays. No connection is dropped by that. Blocks.
     pub fn reload(&self) -> Result<(), String> {
         self.running.reload()
+    }
+
+    /// What reloads, for a thread that may wait: whoever ends the gateway doesn't wait for a reload. Without effect once
+    /// the gateway is gone.
+    pub fn reloader(&self) -> impl Fn() + Send + 'static {
+        let running = Arc::downgrade(&self.running);
+        move || {
+            if let Some(running) = running.upgrade() {
+                // What went wrong is in the log.
+                let _ = running.reload();
+            }
+        }
     }
 
     /// The bound addresses, in the order of the configuration.
@@ -278,6 +295,7 @@ impl Gateway {
     }
 
     fn finish(mut self) {
+        self.running.stop();
         // Nobody is to be accepted by a socket that nobody accepts from.
         self.sockets.clear();
         self.running.metrics.draining.set(1);
@@ -296,7 +314,9 @@ impl Gateway {
             let _ = runtime.block_on(ending);
         }
         runtime.shutdown_timeout(CUT_OFF);
-        // Dropping the workers and then the log writes the last lines.
+        // A reload that waits for something still may hold the workers: their last lines don't wait for that.
+        running.workers.iter().for_each(|worker| worker.flush_log());
+        running.kept.close(running.clock.now());
         drop(running);
         drop(access_log);
     }
@@ -318,11 +338,11 @@ fn worker_count(workers: Workers) -> usize {
     }
 }
 
-fn log_target(access_log: &crate::config::AccessLog) -> LogTarget {
+fn log_target(access_log: &config::AccessLog) -> LogTarget {
     match access_log {
-        crate::config::AccessLog::Stdout => LogTarget::Stdout,
-        crate::config::AccessLog::Off => LogTarget::Off,
-        crate::config::AccessLog::File(path) => LogTarget::File(path.clone()),
+        config::AccessLog::Stdout => LogTarget::Stdout,
+        config::AccessLog::Off => LogTarget::Off,
+        config::AccessLog::File(path) => LogTarget::File(path.clone()),
     }
 }
 

@@ -12,8 +12,8 @@ mod state;
 use std::fmt;
 
 pub use audit::{
-    AuditEvent, AuditKey, AuditLog, AuditPublicKey, AuditRecord, AuditReport, AuditSettings, Syslog,
-    audit_head, audit_segments, escaped, is_audit_log, verify_audit,
+    AuditEvent, AuditKey, AuditLog, AuditPublicKey, AuditRecord, AuditReport, AuditSettings, AuditSubject,
+    Syslog, audit_head, audit_segments, escaped, is_audit_log, verify_audit,
 };
 pub use directory::{
     AcquireOutcome, AddError, Attempts, Candidate, Contract, Credential, CredentialRecord, Directory,

@@ -1,9 +1,13 @@
-//! From `audit` in the configuration to an open log.
+//! From `audit` in the configuration to an open log, and what is done with it every so often.
 
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::health::Health;
+use crate::clock::Clock;
 use crate::config::Audit;
-use crate::stores::{AuditKey, AuditLog, AuditSettings, Syslog};
+use crate::stores::{AuditKey, AuditLog, AuditSettings, Syslog, Unavailable};
 
 /// The key that signs, if there is one.
 pub fn audit_key(audit: &Audit) -> Result<Option<AuditKey>, String> {
@@ -19,4 +23,17 @@ pub(super) fn open(audit: &Audit, key: Option<AuditKey>) -> io::Result<AuditLog>
         segment: audit.rotate.size.bytes(),
         syslog,
     })
+}
+
+/// Has the log looked at, and what was added signed, for ever.
+pub(super) async fn follow(log: Arc<AuditLog>, every: Duration, clock: Clock, health: Health) {
+    loop {
+        tokio::time::sleep(every).await;
+        let (log, now) = (log.clone(), clock.now());
+        let signed = tokio::task::spawn_blocking(move || log.checkpoint(now)).await;
+        if let Err(unavailable) = signed.unwrap_or_else(|error| Err(Unavailable::new("audit", error))) {
+            tracing::error!(%unavailable, "The audit log can't be signed now");
+            health.failed(&unavailable);
+        }
+    }
 }

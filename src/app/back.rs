@@ -4,10 +4,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use super::StartError;
+use super::audit;
 use super::backstage::House;
+use super::health::Health;
 use super::stores::{self, OpenError, Stores};
 use crate::clock::Clock;
 use crate::config::{
@@ -35,6 +38,8 @@ pub(super) struct Kept {
     pub(super) rates: RateTables,
     /// The issuer's newest list (DER).
     pub(super) revocation_list: Arc<ArcSwapOption<Vec<u8>>>,
+    /// Who is told when one of them fails.
+    pub(super) health: Health,
     /// Opened with the directory, or for the first configuration that shares anything through it.
     state: OnceLock<State>,
     /// Whether the state is one that several machines have in common.
@@ -61,7 +66,7 @@ pub(super) struct Basis<'a> {
 
 impl Kept {
     /// Opens the stores that the configuration names.
-    pub(super) async fn open(document: &Document, clock: &Clock) -> Result<Self, StartError> {
+    pub(super) async fn open(document: &Document, clock: &Clock, health: Health) -> Result<Self, StartError> {
         let mut kept = Self {
             registry: None,
             directory: None,
@@ -69,6 +74,7 @@ impl Kept {
             tickets: TicketKeys::new(clock.clone()),
             rates: RateTables::default(),
             revocation_list: Arc::default(),
+            health,
             state: OnceLock::new(),
             is_state_shared: matches!(document.config.state.url, StateUrl::Redis(_)),
         };
@@ -131,7 +137,29 @@ impl Kept {
         let verbs = Verbs { revocation_list: self.revocation_list.clone(), ..verbs };
         let sign_in = verbs.sign_in.clone();
         let portal = Portal::new(pages(basis.config, verbs, basis.clock))?;
-        Ok(House { runtime, sign_in, portal: Arc::new(portal) })
+        Ok(House { runtime, sign_in, portal: Arc::new(portal), health: self.health.clone() })
+    }
+
+    /// Has stores that fail tried again, and the audit log signed every so often, from now on.
+    pub(super) fn look_after(&self, config: &Config, around: (&Clock, &Metrics, &Handle)) {
+        let (clock, metrics, runtime) = around;
+        let (Some(directory), Some(state), Some(audit)) = (&self.directory, self.state(), &self.audit) else {
+            return;
+        };
+        runtime.spawn(self.health.clone().follow(directory.clone(), state.clone(), audit.clone()));
+        let lost = metrics.audit_syslog_lost.clone();
+        audit.watch_syslog(move || lost.inc());
+        if let Some(settings) = &config.audit {
+            let (every, health) = (settings.checkpoint.get(), self.health.clone());
+            runtime.spawn(audit::follow(audit.clone(), every, clock.clone(), health));
+        }
+    }
+
+    /// Signs what the log says so far.
+    pub(super) fn close(&self, now: Timestamp) {
+        if let Some(Err(unavailable)) = self.audit.as_ref().map(|audit| audit.checkpoint(now)) {
+            tracing::error!(%unavailable, "The audit log can't be signed at the end");
+        }
     }
 }
 

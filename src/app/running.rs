@@ -2,7 +2,8 @@
 //! is read and checked whole before anything changes; where it is wrong, what is in force stays.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -13,6 +14,7 @@ use super::plan::{self, Plan};
 use super::tickets::{self, Tickets};
 use super::trust::{self, PreparedTrust, TrustKeeper};
 use super::upstreams::{self, Names};
+use super::watch_files::{ConfigFile, Seen};
 use super::{issuer, notices, rates, revocation_lists, stores};
 use crate::clock::Clock;
 use crate::config::{self, Config, Document, Problems};
@@ -31,9 +33,17 @@ pub(super) struct Running {
     pub(super) runtime: Handle,
     pub(super) workers: Vec<Arc<Worker>>,
     pub(super) kept: Kept,
+    /// Held for a moment only: whoever ends the gateway, or asks what is in force, doesn't wait for a reload.
     in_force: Mutex<InForce>,
+    /// Held through a reload: one waits for the other.
+    turn: Mutex<()>,
+    /// What was read for the configuration in force, or for one that was refused since, as it was before that.
+    seen: Mutex<Seen>,
     /// Where the next configuration is read from.
     file: OnceLock<PathBuf>,
+    /// The last refusal, until a reload succeeds.
+    refused: Mutex<Option<Refusal>>,
+    is_stopping: AtomicBool,
 }
 
 /// What is in force.
@@ -44,8 +54,6 @@ struct InForce {
     names: Names,
     tickets: Option<(Arc<TicketSecrets>, TicketAdoption)>,
     drain: Duration,
-    /// What was read for the configuration in force, or for one that was refused since.
-    inputs: Vec<PathBuf>,
     /// As long as it is there, what publishes lists and sends notices goes on.
     wanted: watch::Sender<()>,
 }
@@ -63,6 +71,31 @@ pub(super) struct Prepared {
     issuer: Option<Arc<Issuer>>,
     upstreams: Vec<Arc<Upstream>>,
     names: Names,
+}
+
+/// Why a configuration didn't take the place of the one in force.
+struct Refusal {
+    problem: String,
+    /// Whether it may work later with the same files: names that aren't resolved, a disk that is full.
+    may_pass: bool,
+}
+
+impl From<String> for Refusal {
+    fn from(problem: String) -> Self {
+        Self { problem, may_pass: false }
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(problem: &str) -> Self {
+        problem.to_owned().into()
+    }
+}
+
+impl From<Problems> for Refusal {
+    fn from(problems: Problems) -> Self {
+        format!("\n{problems}").into()
+    }
 }
 
 /// What a trust becomes: the first one, or what takes the place of another.
@@ -124,9 +157,9 @@ impl Prepared {
 }
 
 impl Running {
-    /// Begins with the configuration that the workers were started with.
+    /// Begins with the configuration that the workers were started with. `seen`: its inputs, before they were read.
     pub(super) fn begin(
-        document: &Document,
+        (document, seen): (&Document, Seen),
         prepared: Prepared,
         kept: Kept,
         workers: Vec<Arc<Worker>>,
@@ -137,6 +170,7 @@ impl Running {
         metrics.reload_success.set(1);
         if let Some(keeper) = &in_force.keeper {
             keeper.wakes(&workers);
+            keeper.reports_to(&readiness);
         }
         let running = Self {
             clock,
@@ -146,7 +180,11 @@ impl Running {
             workers,
             kept,
             in_force: Mutex::new(in_force),
+            turn: Mutex::default(),
+            seen: Mutex::new(seen),
             file: OnceLock::new(),
+            refused: Mutex::default(),
+            is_stopping: AtomicBool::new(false),
         };
         running.work(&document.config, prepared.issuer.as_ref());
         Arc::new(running)
@@ -162,8 +200,15 @@ impl Running {
     }
 
     /// Reads the configuration from `file` from now on.
-    pub(super) fn read_from(&self, file: &Path) {
-        let _ = self.file.set(std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
+    pub(super) fn read_from(&self, file: ConfigFile) {
+        let ConfigFile { path, seen } = file;
+        lock(&self.seen).add(seen);
+        let _ = self.file.set(path);
+    }
+
+    /// Refuses whatever would be put in force from now on.
+    pub(super) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
     }
 
     /// How long a drain may take.
@@ -186,9 +231,10 @@ impl Running {
         self.lock().config.clone()
     }
 
-    /// What may change the configuration when it changes: its file, and those that it names.
-    pub(super) fn inputs(&self) -> Vec<PathBuf> {
-        self.file.get().into_iter().chain(&self.lock().inputs).cloned().collect()
+    /// What may change the configuration when it changes (its file, and those that it names), as it was before it was
+    /// last read.
+    pub(super) fn seen(&self) -> Seen {
+        lock(&self.seen).clone()
     }
 
     /// Whether changes of the inputs are enough of a reason.
@@ -196,39 +242,62 @@ impl Running {
         self.lock().config.reload.on_change
     }
 
-    /// Reads the configuration anew and puts it in force, or says what is wrong with it. Blocks, on files and on the
-    /// audit log; one reload waits for the other.
+    /// Whether the last reload was refused for something that may be over, though no file has changed.
+    pub(super) fn may_retry(&self) -> bool {
+        lock(&self.refused).as_ref().is_some_and(|refusal| refusal.may_pass)
+    }
+
+    /// Reads the configuration anew and puts it in force, or says what is wrong with it. Blocks: on files, on the
+    /// audit log, on names that are resolved; one reload waits for the other.
     pub(super) fn reload(&self) -> Result<(), String> {
+        self.reload_again(false)
+    }
+
+    /// The same after a refusal, of whose reason nothing is said twice.
+    pub(super) fn retry(&self) {
+        let _ = self.reload_again(true);
+    }
+
+    fn reload_again(&self, is_retry: bool) -> Result<(), String> {
+        let _turn = lock(&self.turn);
         systemd::reloading();
         let done = self.replace();
+        if self.is_stopping() {
+            // What ends has said so, to systemd and to everybody; nobody waits for the rest.
+            return done.map_err(|refusal| refusal.problem);
+        }
         systemd::reloaded(if done.is_ok() { "Serving" } else { "Serving; the last reload was refused" });
         let outcome = if done.is_ok() { "good" } else { "refused" };
         self.metrics.reloads.with_label_values(&[outcome]).inc();
         self.metrics.reload_success.set(i64::from(done.is_ok()));
-        self.readiness
-            .note(done.as_ref().err().map(|problem| format!("the last reload was refused: {problem}")));
-        match &done {
+        let note = done.as_ref().err().map(|it| format!("the last reload was refused: {}", it.problem));
+        self.readiness.note("reload", note);
+        let answer = done.as_ref().map_err(|refusal| refusal.problem.clone()).copied();
+        let refused = done.err();
+        let before = std::mem::replace(&mut *lock(&self.refused), refused);
+        match &answer {
             Ok(()) => {
                 #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
                 self.metrics.reloaded.set(self.clock.now().as_second() as f64);
                 tracing::info!("The configuration was reloaded");
             }
+            Err(problem) if is_retry && before.is_some_and(|before| before.problem == *problem) => {}
             Err(problem) => {
-                tracing::error!(%problem, "The configuration can't be reloaded: what was in force stays")
+                tracing::error!(%problem, "The configuration can't be reloaded: what was in force stays");
+                let _ = self.write_down("reload_refused");
             }
         }
-        done
+        answer
     }
 
-    fn replace(&self) -> Result<(), String> {
+    fn replace(&self) -> Result<(), Refusal> {
         let file = self.file.get().ok_or("this gateway has no file to read its configuration from")?;
-        let mut in_force = self.lock();
+        let (config, mut prepared) = self.prepare(file)?;
+        if self.is_stopping() {
+            return Err("the gateway is stopping".into());
+        }
         // On disk before it takes effect, as every decision that matters.
-        let prepared = self.prepare(file, &mut in_force).inspect_err(|_| {
-            let _ = self.write_down("reload_refused");
-        })?;
-        self.write_down("reloaded")?;
-        let (config, mut prepared) = prepared;
+        self.write_down("reloaded").map_err(|problem| Refusal { problem, may_pass: true })?;
         prepared.adopt_tickets(&config, &self.kept, &self.clock)?;
         let next = InForce::new(&config, &prepared);
         if let Some(registry) = &self.kept.registry {
@@ -237,37 +306,43 @@ impl Running {
         // The trust first: no connection is made under the new policy and judged by the old trust.
         if let Some(keeper) = &next.keeper {
             keeper.wakes(&self.workers);
+            keeper.reports_to(&self.readiness);
             prepared.next.into_iter().for_each(|trust| keeper.commit(trust));
         }
         self.workers.iter().for_each(|worker| worker.obey(&prepared.orders));
-        *in_force = next;
-        drop(in_force);
+        *self.lock() = next;
+        lock(&self.seen).keep(config::inputs(&config).iter().chain([file]));
         self.work(&config, prepared.issuer.as_ref());
         Ok(())
     }
 
-    fn prepare(&self, file: &Path, in_force: &mut InForce) -> Result<(Config, Prepared), String> {
-        let text = |problems: Problems| format!("\n{problems}");
-        let document = config::load(file).map_err(text)?;
+    fn prepare(&self, file: &Path) -> Result<(Config, Prepared), Refusal> {
+        // Before anything is read: what changes from here on is a change, even while this goes on.
+        let again = self.seen().now();
+        lock(&self.seen).add(again);
+        let document = config::load(file)?;
         // A file that is missing now may come: then this is tried again.
-        in_force.inputs.extend(config::inputs(&document.config));
-        in_force.inputs.sort();
-        in_force.inputs.dedup();
+        lock(&self.seen).add_new(config::inputs(&document.config));
+        let (in_force, keeper, known, tickets) = {
+            let in_force = self.lock();
+            let (config, keeper) = (in_force.config.clone(), in_force.keeper.clone());
+            (config, keeper, in_force.upstreams.clone(), in_force.tickets.clone())
+        };
         let mut problems = document.source.problems();
-        for pointer in config::needs_restart(&in_force.config, &document.config) {
+        for pointer in config::needs_restart(&in_force, &document.config) {
             let told = "this can't change without a restart, or an upgrade in place";
             problems.push(document.source.problem(pointer, told));
         }
-        problems.into_result(()).map_err(text)?;
-        let (now, keeper) = (self.clock.now(), in_force.keeper.as_ref());
-        let believe = |settings: &config::Trust| match keeper {
+        problems.into_result(())?;
+        let now = self.clock.now();
+        let believe = |settings: &config::Trust| match &keeper {
             Some(keeper) => keeper.prepare(settings, now).map(Next::Successor),
             None => trust::load(settings, now).map(Next::First),
         };
-        let mut plan = plan::plan_by(&document, now, believe).map_err(text)?;
+        let mut plan = plan::plan_by(&document, now, believe)?;
         let names = Names::new(&document.config.dns)?;
         let (asking, tls) = (document.clone(), std::mem::take(&mut plan.upstream_tls));
-        let (known, metrics) = (in_force.upstreams.clone(), self.metrics.clone());
+        let metrics = self.metrics.clone();
         let (upstreams, unknown) = self
             .wait({
                 let names = names.clone();
@@ -276,15 +351,15 @@ impl Running {
             .ok_or("the names of upstreams can't be resolved")?;
         let mut problems = document.source.problems();
         unknown.into_iter().for_each(|problem| problems.push(problem));
-        problems.into_result(()).map_err(text)?;
+        problems.into_result(()).map_err(|problems| Refusal { may_pass: true, ..problems.into() })?;
         let pins = match self.kept.directory {
-            Some(_) => stores::pins(&document).map_err(text)?,
+            Some(_) => stores::pins(&document)?,
             None => (None, None),
         };
         self.open_state(&document)?;
-        let shared = in_force.tickets.as_ref().map(|(shared, _)| shared);
+        let shared = tickets.as_ref().map(|(shared, _)| shared);
         let around = (&self.clock, &self.metrics, &self.runtime);
-        let (upstreams, before) = ((upstreams, names), (keeper, shared));
+        let (upstreams, before) = ((upstreams, names), (keeper.as_ref(), shared));
         let mut prepared =
             Prepared::new(&document.config, plan, upstreams, pins, &self.kept, before, around)?;
         self.ask_first(&mut prepared)?;
@@ -345,13 +420,16 @@ impl Running {
         let event = AuditEvent {
             time: self.clock.now(),
             kind,
-            identity: None,
+            about: None,
             by: "gateway",
             source: None,
             request_id: None,
             detail: None,
         };
-        event.line().and_then(|line| audit.append(&line)).map_err(|error| error.to_string())
+        event.line().and_then(|line| audit.append(&line)).map_err(|error| {
+            self.kept.health.failed(&error);
+            error.to_string()
+        })
     }
 
     /// Starts what works on its own by this configuration: sharing ticket secrets, publishing the revocation list, sending
@@ -395,9 +473,17 @@ impl Running {
         self.runtime.spawn(notices::follow(sender, directory.clone(), clock, metrics, wanted));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, InForce> {
-        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
     }
+
+    fn lock(&self) -> MutexGuard<'_, InForce> {
+        lock(&self.in_force)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl InForce {
@@ -408,7 +494,6 @@ impl InForce {
             names: prepared.names.clone(),
             tickets: prepared.tickets.shared().cloned().zip(prepared.adoption),
             drain: config.timeouts.drain.get(),
-            inputs: config::inputs(config),
             config: config.clone(),
             wanted: watch::channel(()).0,
         }

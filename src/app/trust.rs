@@ -10,7 +10,7 @@ mod sources;
 mod tests;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -23,7 +23,7 @@ use self::sources::{From, Source, Sources};
 use crate::clock::Clock;
 use crate::config;
 use crate::edge::Worker;
-use crate::ops::Metrics;
+use crate::ops::{Metrics, Readiness};
 use crate::pki::{Crl, Trust, revocation_list_in};
 
 pub(super) use sources::load;
@@ -42,6 +42,7 @@ struct Inner {
     clock: Clock,
     metrics: Metrics,
     workers: Mutex<Vec<Weak<Worker>>>,
+    readiness: OnceLock<Readiness>,
     /// Held while the trust is swapped, so that of two changes at once none is lost.
     sources: Mutex<Arc<Sources>>,
     reconfigured: Notify,
@@ -74,6 +75,7 @@ impl TrustKeeper {
             clock: clock.clone(),
             metrics: metrics.clone(),
             workers: Mutex::default(),
+            readiness: OnceLock::new(),
             sources: Mutex::new(Arc::clone(&sources)),
             reconfigured: Notify::new(),
         }));
@@ -90,6 +92,11 @@ impl TrustKeeper {
     /// Whom to wake when the trust changes, from now on.
     pub fn wakes(&self, workers: &[Arc<Worker>]) {
         *lock(&self.0.workers) = workers.iter().map(Arc::downgrade).collect();
+    }
+
+    /// Where `/readyz` is told of copies that can't be kept, from now on.
+    pub fn reports_to(&self, readiness: &Readiness) {
+        let _ = self.0.readiness.set(readiness.clone());
     }
 
     /// Loads what shall take the place of the trust, whole or not at all. What is wrong comes with its place in the file.
@@ -235,7 +242,8 @@ impl TrustKeeper {
         let (list, der) = self.enforce(source, content)?;
         source.heard(list, validators);
         // In force it is in any case: a full disk must not hold a revocation up.
-        source.keep_copy(&der)
+        self.note_copy(source, source.keep_copy(&der));
+        Ok(())
     }
 
     /// Verifies a list, and puts it in force if it is a step forward. Gives its DER back.
@@ -312,6 +320,27 @@ impl TrustKeeper {
         self.look_at(source, self.0.trust.load().grace());
     }
 
+    /// Counts, notes and logs that no copy could be kept, or that one was.
+    fn note_copy(&self, source: &Source, kept: Result<(), String>) {
+        let (about, origin) = (copy_of(source), &source.origin);
+        let note = |note| self.0.readiness.get().map_or((), |readiness| readiness.note(&about, note));
+        match kept {
+            Ok(()) => {
+                note(None);
+                if source.was_without_copy(false) {
+                    tracing::info!(source = %origin, "A copy of the revocation list was kept");
+                }
+            }
+            Err(problem) => {
+                self.0.metrics.crl_copy_failures.with_label_values(&[&**origin]).inc();
+                note(Some(format!("no copy of the revocation list of {origin} can be kept: {problem}")));
+                if !source.was_without_copy(true) {
+                    tracing::error!(source = %origin, problem, "A revocation list is in force, but no copy of it can be kept");
+                }
+            }
+        }
+    }
+
     /// Sees which lists have gone stale.
     fn look(&self) {
         let grace = self.0.trust.load().grace();
@@ -346,6 +375,9 @@ impl TrustKeeper {
     }
 
     fn forget(&self, source: &Source) {
+        if let Some(readiness) = self.0.readiness.get() {
+            readiness.note(&copy_of(source), None);
+        }
         let (metrics, labels) = (&self.0.metrics, [&*source.origin]);
         for gauge in
             [&metrics.crl_next_update, &metrics.crl_last_success, &metrics.crl_entries, &metrics.crl_stale]
@@ -354,6 +386,11 @@ impl TrustKeeper {
             let _ = gauge.remove_label_values(&labels);
         }
     }
+}
+
+/// What a note about the copy of a source's list is filed under.
+fn copy_of(source: &Source) -> String {
+    format!("copy of {}", source.origin)
 }
 
 /// Nine to eleven tenths of `period`, so that gateways which started together don't ask together for ever.

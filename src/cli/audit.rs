@@ -36,6 +36,10 @@ enum Command {
         /// Only this file: neither the segments before it nor its head
         #[arg(long)]
         alone: bool,
+        /// Take for a problem what a crash would explain: half-written lines, records that no head names, a segment
+        /// without its end
+        #[arg(long)]
+        strict: bool,
         /// How to answer
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
@@ -94,8 +98,8 @@ impl Log {
 /// Runs the command.
 pub fn run(arguments: &Arguments, clock: &Clock) -> ExitCode {
     let done = match &arguments.command {
-        Command::Verify { log, public_key, alone, output } => {
-            verify(log, public_key.as_deref(), *alone, *output)
+        Command::Verify { log, public_key, alone, strict, output } => {
+            verify(log, public_key.as_deref(), (*alone, *strict), *output)
         }
         Command::Show(show) => show.run(),
         Command::Rotate(rotate) => return rotate.run(clock),
@@ -107,7 +111,12 @@ pub fn run(arguments: &Arguments, clock: &Clock) -> ExitCode {
     }
 }
 
-fn verify(log: &Log, public_key: Option<&Path>, alone: bool, output: Output) -> Result<(), Failure> {
+fn verify(
+    log: &Log,
+    public_key: Option<&Path>,
+    (alone, strict): (bool, bool),
+    output: Output,
+) -> Result<(), Failure> {
     let configured = log.configured()?;
     let path = log.path(configured.as_ref())?;
     let key = match (public_key, &configured) {
@@ -117,7 +126,11 @@ fn verify(log: &Log, public_key: Option<&Path>, alone: bool, output: Output) -> 
         }
         (None, None) => None,
     };
-    let report = verify_audit(path, key.as_ref(), alone).map_err(|error| unreadable(path, &error))?;
+    let mut report = verify_audit(path, key.as_ref(), alone).map_err(|error| unreadable(path, &error))?;
+    if strict {
+        let doubts = std::mem::take(&mut report.doubts);
+        report.problems.extend(doubts);
+    }
     match output {
         Output::Text => print(&text(path, &report, key.is_some()))?,
         Output::Json => {
@@ -135,19 +148,14 @@ fn verify(log: &Log, public_key: Option<&Path>, alone: bool, output: Output) -> 
 
 fn text(path: &Path, report: &AuditReport, signed: bool) -> String {
     let mut text: String = report.problems.iter().map(|problem| show::visible(problem) + "\n").collect();
-    let AuditReport { records, segments, signatures, unfinished, after_head, .. } = report;
+    let AuditReport { records, segments, signatures, signed_to, .. } = report;
     if report.problems.is_empty() {
         text += &format!("{}: good.\n", path.display());
     }
     text += &format!("{records} records in {segments} files.\n");
-    if *unfinished > 0 {
-        text += &format!("{unfinished} lines are no records: a crash left them half written.\n");
-    }
-    if *after_head > 0 {
-        text += &format!("{after_head} records are newer than the head: a crash came between.\n");
-    }
+    text.extend(report.doubts.iter().map(|doubt| show::visible(doubt) + ".\n"));
     if signed {
-        text += &format!("{signatures} good signatures.\n");
+        text += &format!("{signatures} good signatures, of all up to record {signed_to}.\n");
     } else {
         text += "No signature was checked: whoever may write the files could have written the whole chain anew.\n";
     }

@@ -15,7 +15,7 @@ use clap::Args;
 
 use super::failure::{Failure, UNAVAILABLE, print};
 use super::serve::{self, Signals};
-use crate::app::{Gateway, StartError};
+use crate::app::{ConfigFile, Gateway, StartError};
 use crate::clock::Clock;
 use crate::config;
 
@@ -69,8 +69,9 @@ fn demo(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
         helpers: folder::helpers(dir)?,
     };
     let file = settings.write(dir)?;
+    let config = ConfigFile::at(&file);
     let gateway = start_gate(dir, &file, clock)?;
-    gateway.follow(&file);
+    gateway.follow(config);
     let announcement = Announcement {
         dir,
         pki,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -12,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::failure::{CANNOT_CREATE, CONFIG, Failure, SOFTWARE, UNAVAILABLE, print};
 use super::logging;
 use super::upgrade::{self, Program, Successor};
-use crate::app::{Gateway, Inherited, StartError};
+use crate::app::{ConfigFile, Gateway, Inherited, StartError};
 use crate::clock::Clock;
 use crate::config;
 use crate::ops::systemd;
@@ -41,6 +42,7 @@ fn serve(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
     let program = Program::own()
         .map_err(|error| Failure::new(SOFTWARE, format!("the program is not where it was: {error}")))?;
     let signals = Signals::install()?;
+    let file = ConfigFile::at(&arguments.config);
     let document =
         config::load(&arguments.config).map_err(|problems| failure(&StartError::Config(problems)))?;
     let gateway =
@@ -49,7 +51,7 @@ fn serve(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
         tracing::info!(%address, "Listening");
     }
     tracing::info!(address = %gateway.ops_address(), "Listening for operators");
-    gateway.follow(&arguments.config);
+    gateway.follow(file);
     print("ready\n")?;
     if let Some(line) = predecessor {
         upgrade::tell_predecessor(line);
@@ -110,14 +112,15 @@ impl Signals {
     pub(super) fn run(self, gateway: Gateway, program: Option<&Program>) {
         let Self { runtime, mut terminate, mut interrupt, mut rotated, mut changed, mut upgraded } = self;
         let mut successor = None;
+        let reloads = start_reloads(&gateway);
         let succeeded = runtime.block_on(async {
             loop {
                 tokio::select! {
                     _ = terminate.recv() => return false,
                     _ = interrupt.recv() => return false,
                     _ = rotated.recv() => gateway.reopen_access_log(),
-                    // What went wrong is in the log.
-                    _ = changed.recv() => drop(gateway.reload()),
+                    // One that waits already reads what is there then.
+                    _ = changed.recv() => drop(reloads.try_send(())),
                     _ = upgraded.recv() => begin_upgrade(&gateway, program, &mut successor),
                     ready = upgrade::is_ready(&mut successor) => match ready {
                         Ok(()) => return true,
@@ -144,6 +147,22 @@ impl Signals {
         }
         tracing::info!("Stopped");
     }
+}
+
+/// Reloads on a thread of its own: one may wait for names to be resolved, and a signal that ends the gateway must not wait
+/// for that. One may wait while another is under way.
+fn start_reloads(gateway: &Gateway) -> SyncSender<()> {
+    let (sender, asked) = sync_channel(1);
+    let reload = gateway.reloader();
+    let started = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+        for () in asked {
+            reload();
+        }
+    });
+    if let Err(error) = started {
+        tracing::error!(%error, "SIGHUP reloads nothing: there is no thread for it");
+    }
+    sender
 }
 
 /// A core dump would hold keys and PINs (T67).

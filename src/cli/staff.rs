@@ -26,7 +26,7 @@ use crate::app::{OpenError, StaffStores, StartError};
 use crate::clock::Clock;
 use crate::config::{self, Document};
 use crate::domain::{ContractId, Identity, UserId, mail_address};
-use crate::stores::{AddError, AuditEvent, Unavailable};
+use crate::stores::{AddError, AuditEvent, AuditSubject, Unavailable};
 
 /// What every command of bank staff takes.
 #[derive(Debug, Args)]
@@ -153,19 +153,19 @@ impl Desk {
     async fn change<T, E>(
         &self,
         kind: &'static str,
-        identity: Option<&Identity>,
+        about: Option<AuditSubject<'_>>,
         detail: Option<&str>,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<Result<T, E>, Failure> {
-        self.record(kind, identity, detail)?;
+        self.record(kind, about, detail)?;
         let done = work.await;
         if done.is_err() {
-            // A contract has no identity: the detail names it.
-            let undone = match (identity, detail) {
+            // What is about nobody is named by its detail.
+            let undone = match (about, detail) {
                 (None, Some(detail)) => format!("{kind}: {detail}"),
                 _ => kind.to_owned(),
             };
-            self.record("not_done", identity, Some(&undone))?;
+            self.record("not_done", about, Some(&undone))?;
         }
         Ok(done)
     }
@@ -173,23 +173,23 @@ impl Desk {
     fn record(
         &self,
         kind: &'static str,
-        identity: Option<&Identity>,
+        about: Option<AuditSubject<'_>>,
         detail: Option<&str>,
     ) -> Result<(), Failure> {
-        self.record_all([(kind, identity, detail)])
+        self.record_all([(kind, about, detail)])
     }
 
     /// The same for many at once, on disk together.
     fn record_all<'a>(
         &self,
-        decisions: impl IntoIterator<Item = (&'static str, Option<&'a Identity>, Option<&'a str>)>,
+        decisions: impl IntoIterator<Item = (&'static str, Option<AuditSubject<'a>>, Option<&'a str>)>,
     ) -> Result<(), Failure> {
         let mut lines = Vec::new();
-        for (kind, identity, detail) in decisions {
+        for (kind, about, detail) in decisions {
             let event = AuditEvent {
                 time: self.now(),
                 kind,
-                identity,
+                about,
                 by: &self.by,
                 source: None,
                 request_id: None,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Size, SyslogAddress};
+use super::{Period, Size, SyslogAddress};
 
 /// The audit log: one JSON line per decision (sign-ins, suspensions, changes of the directory), each chained to the last.
 /// Needed with a directory.
@@ -22,9 +22,18 @@ pub struct Audit {
     /// When a new segment begins.
     #[serde(default)]
     pub rotate: AuditRotation,
+    /// How often what was added is signed, and the log is looked at for what a running gateway knows that must be in it.
+    #[serde(default = "Audit::default_checkpoint")]
+    pub checkpoint: Period,
     /// A second place for each record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syslog: Option<AuditSyslog>,
+}
+
+impl Audit {
+    const fn default_checkpoint() -> Period {
+        Period::seconds(5 * 60)
+    }
 }
 
 /// When a new segment of the audit log begins. None is ever deleted.

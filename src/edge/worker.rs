@@ -177,6 +177,11 @@ impl Worker {
         }
     }
 
+    /// Hands the last lines of the access log over, once no connection is left.
+    pub fn flush_log(&self) {
+        self.access_log.flush();
+    }
+
     /// Whether it has more to do than it can.
     pub(super) fn is_behind(&self) -> bool {
         self.is_behind.load(Ordering::Relaxed)

@@ -240,7 +240,7 @@ impl SignIn {
         let event = AuditEvent {
             time: self.settings.clock.now(),
             kind: decision.kind,
-            identity: decision.identity,
+            about: decision.identity.map(Into::into),
             by: decision.by,
             source: Some(visitor.source),
             request_id: Some(&visitor.request_id),

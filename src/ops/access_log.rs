@@ -16,6 +16,7 @@ use prometheus::IntCounter;
 
 pub use self::entry::Entry;
 use self::entry::SecondText;
+use super::{Metrics, Readiness};
 
 /// A buffer is handed over once it holds so many bytes.
 const BUFFER: usize = 32 << 10;
@@ -47,16 +48,24 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Opens the target and starts the writer. `dropped` counts buffers that the disk was too slow for.
-    pub fn open(target: LogTarget, dropped: IntCounter) -> io::Result<Self> {
+    /// Opens the target and starts the writer. What is lost is counted, and noted for `/readyz` while it lasts.
+    pub fn open(target: LogTarget, metrics: &Metrics, readiness: &Readiness) -> io::Result<Self> {
+        let dropped = metrics.access_log_dropped.clone();
         if target == LogTarget::Off {
             return Ok(Self { sender: None, dropped, writer: None });
         }
-        let sink = Sink::open(&target)?;
+        let mut writer = Writer {
+            sink: Sink::open(&target)?,
+            target,
+            rest: Vec::new(),
+            is_failing: false,
+            lost: metrics.access_log_lost.clone(),
+            readiness: readiness.clone(),
+        };
         let (sender, receiver) = sync_channel(WAITING);
         let writer = std::thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write_all(&receiver, sink, &target))?;
+            .spawn(move || writer.write_all(&receiver))?;
         Ok(Self { sender: Some(sender), dropped, writer: Some(writer) })
     }
 
@@ -89,17 +98,77 @@ impl Drop for AccessLog {
     }
 }
 
-fn write_all(receiver: &Receiver<Message>, mut sink: Sink, target: &LogTarget) {
-    for message in receiver {
-        let result = match message {
-            Message::Lines(lines) => sink.write(&lines),
-            Message::Reopen => Sink::open(target).map(|fresh| sink = fresh),
-            Message::Stop => return,
-        };
-        if let Err(error) = result {
-            tracing::error!(%error, "The access log can't be written");
+/// Who writes.
+struct Writer {
+    target: LogTarget,
+    sink: Sink,
+    /// The end of a line whose beginning was written when the disk was full: without it the next line would begin in the
+    /// middle of that one.
+    rest: Vec<u8>,
+    is_failing: bool,
+    lost: IntCounter,
+    readiness: Readiness,
+}
+
+impl Writer {
+    fn write_all(&mut self, receiver: &Receiver<Message>) {
+        for message in receiver {
+            let result = match message {
+                Message::Lines(lines) => self.write(&lines),
+                Message::Reopen => Sink::open(&self.target).map(|fresh| {
+                    self.rest.clear();
+                    self.sink = fresh;
+                }),
+                Message::Stop => return,
+            };
+            self.note(result);
         }
     }
+
+    /// Writes lines, or as many as there is room for. Never half of one for good.
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        let rest = std::mem::take(&mut self.rest);
+        if let Err((written, error)) = self.sink.write(&rest) {
+            self.rest = rest[written..].to_vec();
+            self.lost.inc_by(count(lines));
+            return Err(error);
+        }
+        self.sink.write(lines).map_err(|(written, error)| {
+            let is_whole = written == 0 || lines[written - 1] == b'\n';
+            let after = &lines[written..];
+            let end = if is_whole {
+                0
+            } else {
+                after.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+            };
+            self.rest = after[..end].to_vec();
+            self.lost.inc_by(count(&after[end..]));
+            error
+        })
+    }
+
+    /// Says once that it fails, and once that it doesn't any more.
+    fn note(&mut self, result: io::Result<()>) {
+        match result {
+            Ok(()) if self.is_failing => {
+                self.is_failing = false;
+                self.readiness.note("access_log", None);
+                tracing::info!("The access log is written again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.readiness.note("access_log", Some(format!("the access log can't be written: {error}")));
+                if !self.is_failing {
+                    tracing::error!(%error, "The access log can't be written: lines are lost");
+                }
+                self.is_failing = true;
+            }
+        }
+    }
+}
+
+fn count(lines: &[u8]) -> u64 {
+    lines.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 enum Sink {
@@ -115,14 +184,25 @@ impl Sink {
         }
     }
 
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(lines)?;
-                stdout.flush()
+    /// Writes all, or says how much was written before the error.
+    fn write(&mut self, lines: &[u8]) -> Result<(), (usize, io::Error)> {
+        let mut written = 0;
+        while written < lines.len() {
+            match self.write_some(&lines[written..]) {
+                Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
+                Ok(more) => written += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err((written, error)),
             }
-            Self::File(file) => file.write_all(lines),
+        }
+        Ok(())
+    }
+
+    fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            // As the file: what a buffer in between still held, nobody could say.
+            Self::Stdout => rustix::io::write(io::stdout(), bytes).map_err(Into::into),
+            Self::File(file) => file.write(bytes),
         }
     }
 }
@@ -177,5 +257,84 @@ impl Drop for AccessLogBuffer {
     /// What was cut off at the end of a drain is logged after the worker's last tick.
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_costs_whole_lines_and_is_told_until_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let (metrics, readiness) = (Metrics::new().unwrap(), Readiness::default());
+        readiness.set(true);
+        let target = LogTarget::File(path.clone());
+        let full = || Sink::File(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let mut writer = Writer {
+            sink: Sink::open(&target).unwrap(),
+            target,
+            rest: Vec::new(),
+            is_failing: false,
+            lost: metrics.access_log_lost.clone(),
+            readiness: readiness.clone(),
+        };
+        // As if there had been room for half of a line.
+        let result = writer.write(b"1\n");
+        writer.note(result);
+        writer.sink.write(b"2-").unwrap();
+        writer.rest = b"2\n".to_vec();
+        writer.sink = full();
+        let result = writer.write(b"3\n4\n");
+        writer.note(result);
+        assert_eq!(metrics.access_log_lost.get(), 2);
+        assert_eq!(
+            readiness.look().1,
+            "ready, but the access log can't be written: No space left on device (os error 28)\n"
+        );
+        writer.sink = Sink::open(&writer.target).unwrap();
+        let result = writer.write(b"5\n");
+        writer.note(result);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2-2\n5\n");
+        assert_eq!(readiness.look().1, "ready\n");
+        writer.sink = full();
+        let result = writer.write(b"6\n7\n");
+        writer.note(result);
+        assert_eq!((metrics.access_log_lost.get(), writer.rest.as_slice()), (4, &b""[..]));
+    }
+
+    /// A socket that nobody reads from is like a disk: it takes some of what is written, and then nothing.
+    #[test]
+    fn a_line_that_was_half_written_is_finished_before_the_next() {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let metrics = Metrics::new().unwrap();
+        let mut writer = Writer {
+            sink: Sink::File(File::from(std::os::fd::OwnedFd::from(ours))),
+            target: LogTarget::Off,
+            rest: Vec::new(),
+            is_failing: false,
+            lost: metrics.access_log_lost.clone(),
+            readiness: Readiness::default(),
+        };
+        let line = [b"x".repeat(998), b"y\n".to_vec()].concat();
+        assert!(writer.write(&line.repeat(4000)).is_err());
+        assert!(writer.write(&line.repeat(10)).is_err());
+        let lost = metrics.access_log_lost.get();
+        assert!(!writer.rest.is_empty() && lost > 10, "{lost}");
+        let reader = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            io::Read::read_to_end(&mut theirs, &mut text).unwrap();
+            text
+        });
+        // Once there is room again.
+        while writer.write(b"").is_err() {
+            std::thread::yield_now();
+        }
+        drop(writer);
+        let text = reader.join().unwrap();
+        assert!(text.chunks(1000).all(|chunk| chunk == line), "half a line");
+        assert_eq!(text.len() as u64 / 1000 + lost, 4010);
     }
 }

@@ -2,8 +2,8 @@
 //! whose values are bounded by the configuration or by the code; never a user, a path or an address.
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// Bounds of the duration histograms, in seconds.
@@ -59,6 +59,7 @@ make! {
     IntGauge: |name, help, labels| Self::new(name, help);
     Gauge: |name, help, labels| Self::new(name, help);
     IntCounterVec: |name, help, labels| Self::new(Opts::new(name, help), labels);
+    IntGaugeVec: |name, help, labels| Self::new(Opts::new(name, help), labels);
     GaugeVec: |name, help, labels| Self::new(Opts::new(name, help), labels);
     Histogram: |name, help, labels| Self::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()));
     HistogramVec: |name, help, labels| Self::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels);
@@ -139,10 +140,18 @@ metrics! {
     crl_stale: GaugeVec = "sekisho_crl_stale" ["source"];
     /// Looks at a source of revocation lists that failed, or found a list that was not taken.
     crl_failures: IntCounterVec = "sekisho_crl_failures_total" ["source"];
+    /// Lists in force of which no copy could be kept on disk, by source.
+    crl_copy_failures: IntCounterVec = "sekisho_crl_copy_failures_total" ["source"];
     /// Attempts to sign in, by method and what became of them.
     sign_ins: IntCounterVec = "sekisho_sign_ins_total" ["method", "outcome"];
     /// When the registry last agreed with the directory, in seconds since 1970.
     registry_refreshed: Gauge = "sekisho_registry_refreshed_timestamp_seconds";
+    /// Operations that a store couldn't do, by store: directory, state, audit, verifier or issuer.
+    store_failures: IntCounterVec = "sekisho_store_failures_total" ["store"];
+    /// 1 since a store failed, until it works again; else 0.
+    store_failing: IntGaugeVec = "sekisho_store_failing" ["store"];
+    /// Audit records that the syslog server didn't get.
+    audit_syslog_lost: IntCounter = "sekisho_audit_syslog_lost_total";
     /// Steps in the life of credentials: issued, renewed (issued to renew another), permitted, reissued, revoked.
     credentials: IntCounterVec = "sekisho_credential_events_total" ["event"];
     /// Notices that are not sent, by state.
@@ -165,6 +174,8 @@ metrics! {
     draining: IntGauge = "sekisho_draining";
     /// Buffers of access log lines that were dropped, because the disk was too slow.
     access_log_dropped: IntCounter = "sekisho_access_log_dropped_buffers_total";
+    /// Lines of the access log that were lost, because the disk was full or broken.
+    access_log_lost: IntCounter = "sekisho_access_log_lost_lines_total";
 }
 
 impl Metrics {

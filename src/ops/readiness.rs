@@ -1,6 +1,8 @@
 //! Whether traffic should be sent here, and what else an operator should know who asks that.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::StatusCode;
 
@@ -11,28 +13,43 @@ pub struct Readiness(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     is_ready: bool,
-    /// What isn't as it should be, although traffic is welcome.
-    note: Option<String>,
+    /// What isn't as it should be, although traffic is welcome, by what it is about.
+    notes: BTreeMap<String, String>,
 }
 
 impl Readiness {
     /// Says whether traffic should be sent here from now on.
     pub fn set(&self, is_ready: bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_ready = is_ready;
+        self.lock().is_ready = is_ready;
     }
 
-    /// Notes what isn't as it should be, or that all is well.
-    pub fn note(&self, note: Option<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).note = note;
+    /// Notes what isn't as it should be with `about`, or that all is well with it.
+    pub fn note(&self, about: &str, note: Option<String>) {
+        let notes = &mut self.lock().notes;
+        match note {
+            Some(note) => drop(notes.insert(about.to_owned(), note)),
+            None => drop(notes.remove(about)),
+        }
     }
 
     /// The status and the text of `/readyz`.
     pub(super) fn look(&self) -> (StatusCode, String) {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match (state.is_ready, &state.note) {
-            (true, None) => (StatusCode::OK, "ready\n".to_owned()),
-            (true, Some(note)) => (StatusCode::OK, format!("ready, but {note}\n")),
-            (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned()),
+        let state = self.lock();
+        if !state.is_ready {
+            return (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned());
         }
+        let mut text = String::new();
+        for note in state.notes.values() {
+            // Writing into a text can't fail.
+            let _ = writeln!(text, "ready, but {note}");
+        }
+        if text.is_empty() {
+            text.push_str("ready\n");
+        }
+        (StatusCode::OK, text)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -110,7 +110,11 @@ pub(super) fn failed(site: &Site, asking: &Asking, error: &Unavailable) -> Respo
         problem = error.problem,
         "signing in doesn't work: a store is not available"
     );
-    pages::message_later(site, asking, StatusCode::SERVICE_UNAVAILABLE, &messages::UNAVAILABLE, AFTER_FAILURE)
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let mut response = pages::message_later(site, asking, status, &messages::UNAVAILABLE, AFTER_FAILURE);
+    // For whoever looks after the stores; no client sees it.
+    response.extensions_mut().insert(error.clone());
+    response
 }
 
 /// Too many attempts.

@@ -2,37 +2,33 @@
 //! line before, so that nobody edits it unseen (T66).
 //!
 //! Every process of one machine appends to the same file. A lock on the head makes them take turns; whoever has it
-//! reads the tail of the log anew and goes on from there.
+//! reads the tail of the log anew and goes on from there (`append.rs`).
 
 mod record;
 mod chain;
 mod key;
 mod head;
 mod segments;
+mod append;
 mod syslog;
 mod verify;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use self::chain::{Link, Tail};
-use self::head::{Found, Head};
+use self::append::{Known, Order};
+use self::head::Head;
 pub use self::key::{AuditKey, AuditPublicKey};
-use self::record::Own;
-pub use self::record::{AuditEvent, AuditRecord, escaped};
+pub use self::record::{AuditEvent, AuditRecord, AuditSubject, escaped};
 pub use self::segments::audit_segments;
 pub use self::syslog::Syslog;
 pub use self::verify::{AuditReport, verify_audit};
 use super::Unavailable;
 use super::files::make_folder_of;
-
-/// After so many records the log says with its signature how far it has come, so that a segment can be believed
-/// without its head.
-const CHECKPOINT: u64 = 1000;
 
 /// What an audit log is made of.
 #[derive(Debug)]
@@ -49,121 +45,47 @@ pub struct AuditSettings {
 
 /// The log, opened to be appended to.
 #[derive(Debug)]
-pub struct AuditLog(AuditSettings);
+pub struct AuditLog {
+    settings: AuditSettings,
+    /// What this process wrote last: an old log that is put back with its own old head deceives nobody who was there.
+    known: Mutex<Option<Known>>,
+}
 
 impl AuditLog {
     /// Makes the files if they aren't there, readable by their owner alone.
     pub fn open(settings: AuditSettings) -> io::Result<Self> {
         make_folder_of(&settings.file)?;
-        open(&settings.file)?;
+        append::open(&settings.file)?;
         Head::lock(&settings.file)?;
-        Ok(Self(settings))
+        Ok(Self { settings, known: Mutex::default() })
     }
 
     /// Appends a line, or several, and waits until they are on disk. Blocks: call it from a thread that may.
     pub fn append(&self, lines: &[u8]) -> Result<(), Unavailable> {
-        self.write(lines, false).map_err(|error| Unavailable::new("audit", error))
+        self.follow(&Order::Append(lines))
     }
 
     /// Begins a new segment with this record.
     pub fn rotate(&self, line: &[u8]) -> Result<(), Unavailable> {
-        self.write(line, true).map_err(|error| Unavailable::new("audit", error))
+        self.follow(&Order::Rotate(line))
     }
 
-    fn write(&self, lines: &[u8], rotate: bool) -> io::Result<()> {
-        let AuditSettings { file: path, key, segment, syslog } = &self.0;
-        let head = Head::lock(path)?;
-        let mut file = open(path)?;
-        let size = file.metadata()?.len();
-        let mut tail = chain::tail(&file)?;
-        let mut previous = None;
-        let full = size + lines.len() as u64 > *segment;
-        if let Some(tail) = &tail
-            && (rotate || full)
-            && tail.ended
-        {
-            match segments::put_away(path) {
-                Ok(name) => {
-                    file = open(path)?;
-                    previous = Some(name);
-                }
-                // The record matters more than the size of its file.
-                Err(error) => tracing::error!(%error, "The audit log can't begin a new segment"),
-            }
-        }
-        // A gateway that died between putting a segment away and writing into the new one.
-        if tail.is_none()
-            && let Some(last) = segments::put_away_last(path)?
-        {
-            tail = chain::tail(&File::open(&last)?)?;
-            previous = last.file_name().map(|name| name.to_string_lossy().into_owned());
-        }
-        if head.found == Found::New && tail.is_none() {
-            // From now on a log without a head is one that lost it.
-            head.write(&Link::GENESIS, key.as_ref())?;
-            head.sync()?;
-        }
-        let (mut link, trouble) = go_on(&file, &head.found, tail.as_ref())?;
-        let time = record::time_of(lines).unwrap_or(Timestamp::UNIX_EPOCH);
-        let mut chained = Vec::with_capacity(lines.len() + 512);
-        if previous.is_none() && tail.as_ref().is_some_and(|tail| !tail.ended) {
-            chained.push(b'\n');
-        }
-        let begin = chained.len();
-        let mut put = |line: &[u8], link: &mut Link| {
-            *link = record::chain(line, link, &mut chained);
-        };
-        if let Some(name) = &previous {
-            let mut opened = Own::new(time, "segment_opened");
-            opened.previous = Some(name);
-            put(&opened.line(&link, key.as_ref())?, &mut link);
-        }
-        if let Some(kind) = trouble {
-            put(&Own::new(time, kind).line(&link, None)?, &mut link);
-        }
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            put(line, &mut link);
-            if link.seq.is_multiple_of(CHECKPOINT) {
-                put(&Own::new(time, "checkpoint").line(&link, key.as_ref())?, &mut link);
-            }
-        }
-        file.write_all(&chained)?;
-        file.sync_data()?;
-        if size == 0 || previous.is_some() {
-            File::open(make_folder_of(path)?)?.sync_all()?;
-        }
-        head.write(&link, key.as_ref())?;
-        if let Some(syslog) = syslog {
-            chained[begin..]
-                .split(|byte| *byte == b'\n')
-                .filter(|line| !line.is_empty())
-                .for_each(|line| syslog.send(time, line));
-        }
-        Ok(())
+    /// Signs what was added since the log was last signed, if anything was, and writes down if the log isn't what it was.
+    pub fn checkpoint(&self, now: Timestamp) -> Result<(), Unavailable> {
+        self.follow(&Order::Checkpoint(now))
     }
-}
 
-/// Opened by name for each append: whoever else appends may have begun a new segment.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
-}
-
-/// What the next record is chained to, and what has to be said first of how head and log go together. Nothing that is
-/// wrong stops the log; it stays to be seen.
-fn go_on(file: &File, head: &Found, tail: Option<&Tail>) -> io::Result<(Link, Option<&'static str>)> {
-    let at_end = tail.map_or(Link::GENESIS, |tail| tail.link.clone());
-    Ok(match (head, tail) {
-        (Found::New, None) => (at_end, None),
-        (Found::New | Found::Damaged, _) => (at_end, Some("audit_head_lost")),
-        (Found::Good(head), None) if *head == Link::GENESIS => (at_end, None),
-        (Found::Good(head), Some(tail)) if *head == tail.record => (at_end, None),
-        // A crash came between record and head, or somebody wrote without it.
-        (Found::Good(head), Some(tail)) if head.seq < tail.record.seq && chain::holds(file, head)? => {
-            (at_end, Some("audit_head_behind"))
+    /// Has `lost` called for each record that the syslog server doesn't get.
+    pub fn watch_syslog(&self, lost: impl Fn() + Send + Sync + 'static) {
+        if let Some(syslog) = &self.settings.syslog {
+            syslog.watch(Box::new(lost));
         }
-        // What the head knows of isn't there. Chained to the head, the gap can't be closed again.
-        (Found::Good(head), _) => (head.clone(), Some("audit_log_cut")),
-    })
+    }
+
+    fn follow(&self, order: &Order<'_>) -> Result<(), Unavailable> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        append::follow(&self.settings, &mut known, order).map_err(|error| Unavailable::new("audit", error))
+    }
 }
 
 /// The file beside the log that says how far it has come.

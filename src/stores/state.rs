@@ -176,6 +176,11 @@ impl State {
         }
     }
 
+    /// Whether the state takes what is written, by something that nobody asks for.
+    pub async fn try_to_write(&self, now: Timestamp) -> Result<(), Unavailable> {
+        self.throttle("try_to_write", u32::MAX, Duration::from_secs(1), now).await.map(drop)
+    }
+
     /// Lets `attempts` through in `per`, evenly refilled (GCRA), for everybody who uses the same `key`.
     pub async fn throttle(
         &self,

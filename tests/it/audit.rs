@@ -34,8 +34,12 @@ fn commands_at_once_keep_one_chain_that_is_verified_searched_and_rotated() {
     });
     audit(path, "rotate", &[]).good();
     let good = audit(path, "verify", &[]).good();
-    // Four contracts, and the two records of a new segment.
-    assert!(good.contains("audit.log: good.\n6 records in 2 files.\n"), "{good}");
+    // Four contracts, the end of a segment, and the two records of a new one.
+    assert!(good.contains("audit.log: good.\n7 records in 2 files.\nNo signature"), "{good}");
+    assert_eq!(audit(path, "verify", &["--strict"]).good(), good);
+    let of_one = audit(path, "show", &["--contract", "2000", "--output", "json"]).good();
+    assert_eq!(of_one.lines().count(), 1, "{of_one}");
+    assert!(of_one.contains("\"kind\":\"contract_added\",\"contract\":\"2000\""), "{of_one}");
     let shown = audit(path, "show", &["--kind", "contract_added", "--output", "json"]).good();
     assert_eq!(shown.lines().count(), 4, "{shown}");
     assert_eq!(

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use rustix::process::Signal;
+use sekisho::app::ConfigFile;
 use sekisho::clock::Clock;
 use sekisho::domain::RevocationCause;
 use x509_parser::prelude::FromDer;
@@ -64,6 +65,28 @@ fn a_file_that_was_missing_is_taken_up_when_it_comes() {
     gate.counts(REFUSED, 1.0);
     gate.write("g2.pem", &next.pem());
     gate.counts(GOOD, 1.0);
+}
+
+#[test]
+fn what_changed_between_the_start_and_the_first_look_is_taken_up() {
+    let backend = Backend::start();
+    let ca = Ca::new("Mihon Bank CA-G1");
+    let folder = lay_out(&[backend.address], &ca, &Settings::default());
+    let file = ConfigFile::at(&folder.path().join("sekisho.yaml"));
+    // Read, and edited before anybody looks at it again.
+    let gate = Gate::in_folder(folder, ca);
+    let text = gate.file("sekisho.yaml");
+    gate.write("sekisho.yaml", &text.replace("path: /public", "path: /open"));
+    gate.follow_since(file);
+    gate.counts(GOOD, 1.0);
+    assert_eq!(gate.client().get(WWW, "/open/1").status, 200);
+    // The same of a file that it names.
+    let gate = Gate::start(&backend);
+    let credential = gate.ca.client(COMMON_NAME);
+    gate.write("ca.crl", &gate.ca.crl(&[&credential]));
+    gate.follow();
+    gate.counts(GOOD, 1.0);
+    assert_eq!(gate.client().with(&credential).get(CERT, "/banking/").status, 403);
 }
 
 /// Kubernetes mounts a ConfigMap as links into `..data`, itself a link to a dated folder, and swaps that.

@@ -9,6 +9,7 @@ pub mod frames;
 pub mod fronted;
 pub mod gate;
 pub mod http2;
+pub mod mounts;
 pub mod people;
 pub mod pki;
 pub mod postgres;

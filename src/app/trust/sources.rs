@@ -50,6 +50,7 @@ struct Heard {
     kept: Option<Arc<Crl>>,
     is_failing: bool,
     is_stale: bool,
+    is_without_copy: bool,
 }
 
 /// Loads the trust of a configuration; of its URLs, only how they would be asked is tried. What is wrong comes with its
@@ -177,6 +178,16 @@ impl Source {
         std::mem::replace(&mut lock(&self.heard).is_stale, is_stale)
     }
 
+    /// Notes whether there is no copy of its list, and says whether there was none before. Without one the server is asked
+    /// for the whole list next time: it would only say that we have it.
+    pub(super) fn was_without_copy(&self, is_without: bool) -> bool {
+        let mut heard = lock(&self.heard);
+        if is_without {
+            heard.validators = Validators::default();
+        }
+        std::mem::replace(&mut heard.is_without_copy, is_without)
+    }
+
     /// The copy of the last good list, if there is one.
     pub(super) fn copy(&self) -> Option<Result<Vec<u8>, String>> {
         let From::Url(Url { copy: Some(copy), .. }) = &self.from else { return None };
@@ -206,7 +217,7 @@ impl Source {
         written
             .and_then(|()| files::write_public(copy, content))
             .map(|()| self.is_copied())
-            .map_err(|error| format!("it is in force, but no copy of it could be kept: {error}"))
+            .map_err(|error| error.to_string())
     }
 }
 

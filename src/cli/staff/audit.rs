@@ -22,7 +22,7 @@ impl Rotate {
             let event = AuditEvent {
                 time: desk.now(),
                 kind: "audit_rotated",
-                identity: None,
+                about: None,
                 by: &desk.by,
                 source: None,
                 request_id: None,

@@ -74,7 +74,7 @@ pub fn run(arguments: &Arguments, clock: &Clock) -> ExitCode {
 async fn add(desk: &Desk, id: &ContractId, name: &str) -> Result<Answer, Failure> {
     let contract = NewContract { id: id.clone(), name: name.to_owned() };
     let work = desk.stores.directory.add_contract(&contract, desk.now());
-    desk.change("contract_added", None, Some(id.as_str()), work)
+    desk.change("contract_added", Some(id.into()), None, work)
         .await?
         .map_err(|error| not_added(&error, &format!("contract {id}"), id))?;
     answer(&find(desk, id).await?)
@@ -93,7 +93,7 @@ async fn suspend(desk: &Desk, id: &ContractId, suspend: bool) -> Result<Answer, 
     find(desk, id).await?;
     let kind = if suspend { "contract_suspended" } else { "contract_resumed" };
     let work = desk.stores.directory.suspend_contract(id, suspend.then(|| desk.now()));
-    desk.change(kind, None, Some(id.as_str()), work).await?.map_err(|error| failed(&error))?;
+    desk.change(kind, Some(id.into()), None, work).await?.map_err(|error| failed(&error))?;
     answer(&find(desk, id).await?)
 }
 

@@ -94,7 +94,7 @@ async fn add(desk: &Desk, files: &[PathBuf]) -> Result<Answer, Failure> {
         let identity = &credential.identity;
         let work = desk.stores.directory.add_credential(&credential, signer.as_deref(), desk.now());
         let serial = Some(credential.serial.as_str());
-        let new = match desk.change("credential_registered", Some(identity), serial, work).await? {
+        let new = match desk.change("credential_registered", Some(identity.into()), serial, work).await? {
             Ok(()) => true,
             Err(AddError::Exists) => false,
             Err(error) => return Err(not_added(&error, &name(identity), &identity.contract)),
@@ -164,7 +164,11 @@ async fn all(desk: &Desk, identity: &Identity) -> Result<Answer, Failure> {
 async fn permit(desk: &Desk, identity: &Identity) -> Result<Answer, Failure> {
     let until = permit_until(desk)?;
     let work = desk.stores.directory.permit(identity, &desk.by, until, desk.now());
-    match desk.change("permitted", Some(identity), None, work).await?.map_err(|error| failed(&error))? {
+    match desk
+        .change("permitted", Some(identity.into()), None, work)
+        .await?
+        .map_err(|error| failed(&error))?
+    {
         PermitOutcome::Permitted => all(desk, identity).await,
         PermitOutcome::NoUser => Err(no_user(identity)),
         PermitOutcome::HoldsCredential => {
@@ -180,7 +184,8 @@ async fn revoke(desk: &Desk, identity: &Identity, cause: RevocationCause) -> Res
         RevocationCause::Withdrawn | RevocationCause::Superseded => ("revoked", None),
     };
     let work = desk.stores.directory.revoke(identity, cause, &desk.by, until, desk.now());
-    let outcome = desk.change(kind, Some(identity), None, work).await?.map_err(|error| failed(&error))?;
+    let outcome =
+        desk.change(kind, Some(identity.into()), None, work).await?.map_err(|error| failed(&error))?;
     if outcome == RevokeOutcome::NoUser {
         return Err(no_user(identity));
     }

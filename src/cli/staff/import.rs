@@ -175,8 +175,9 @@ async fn write(
     users: &[NewUser],
     lines: &[Line],
 ) -> Result<(), Failure> {
-    let contracts_added = contracts.iter().map(|it| ("contract_added", None, Some(it.id.as_str())));
-    let users_added = users.iter().map(|it| ("user_added", Some(&it.identity), Some(it.role.code())));
+    let contracts_added = contracts.iter().map(|it| ("contract_added", Some((&it.id).into()), None));
+    let users_added =
+        users.iter().map(|it| ("user_added", Some((&it.identity).into()), Some(it.role.code())));
     desk.record_all(contracts_added.chain(users_added))?;
     let work = desk.stores.directory.import(contracts, users, desk.now());
     let detail = format!("{} contracts, {} users", contracts.len(), users.len());

@@ -95,9 +95,12 @@ async fn list(desk: &Desk, query: &NoticeQuery) -> Result<Answer, Failure> {
 
 async fn settle(desk: &Desk, number: i64, again: bool) -> Result<Answer, Failure> {
     let kind = if again { "notice_sent_again" } else { "notice_dropped" };
-    let work = desk.stores.directory.settle_notice(number, again, desk.now());
+    let directory = &desk.stores.directory;
+    let notice = directory.notice(number).await.map_err(|error| failed(&error))?;
+    let about = notice.as_ref().map(|notice| (&notice.identity).into());
+    let work = directory.settle_notice(number, again, desk.now());
     let detail = number.to_string();
-    let settled = desk.change(kind, None, Some(&detail), work).await?.map_err(|error| failed(&error))?;
+    let settled = desk.change(kind, about, Some(&detail), work).await?.map_err(|error| failed(&error))?;
     if !settled {
         let problem = if again {
             format!("notice {number} is neither uncertain nor dropped")

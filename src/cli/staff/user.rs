@@ -125,7 +125,7 @@ async fn add(desk: &Desk, new: &New) -> Result<Answer, Failure> {
         pin: pin.as_ref().map(|pin| (pin.hash.clone(), pin.until)),
     };
     let work = desk.stores.directory.add_user(&user, desk.now());
-    desk.change("user_added", Some(&identity), Some(new.role.code()), work)
+    desk.change("user_added", Some((&identity).into()), Some(new.role.code()), work)
         .await?
         .map_err(|error| not_added(&error, &name(&identity), &identity.contract))?;
     let mut shown = Shown::of(find(desk, &identity).await?);
@@ -160,7 +160,9 @@ async fn set_pin(desk: &Desk, identity: &Identity) -> Result<Answer, Failure> {
     find(desk, identity).await?;
     let pin = Maker::new(desk)?.random().await?;
     let work = desk.stores.directory.set_pin(identity, &pin.hash, Some(pin.until), desk.now());
-    desk.change("pin_set", Some(identity), Some("temporary"), work).await?.map_err(|error| failed(&error))?;
+    desk.change("pin_set", Some(identity.into()), Some("temporary"), work)
+        .await?
+        .map_err(|error| failed(&error))?;
     let trouble = end_sessions(desk, identity).await.or(forget_attempts(desk, identity).await);
     let mut shown = Shown::of(find(desk, identity).await?);
     if !shown.user.suspensions.is_empty() {
@@ -173,8 +175,10 @@ async fn set_pin(desk: &Desk, identity: &Identity) -> Result<Answer, Failure> {
 async fn set_mail(desk: &Desk, new: &NewMail) -> Result<Answer, Failure> {
     let identity = new.who.identity();
     let work = desk.stores.directory.set_mail(&identity, new.mail.as_deref(), desk.now());
-    let changed =
-        desk.change("mail_changed", Some(&identity), None, work).await?.map_err(|error| failed(&error))?;
+    let changed = desk
+        .change("mail_changed", Some((&identity).into()), None, work)
+        .await?
+        .map_err(|error| failed(&error))?;
     if !changed {
         return Err(no_user(&identity));
     }
@@ -184,7 +188,8 @@ async fn set_mail(desk: &Desk, new: &NewMail) -> Result<Answer, Failure> {
 async fn lift(desk: &Desk, identity: &Identity) -> Result<Answer, Failure> {
     find(desk, identity).await?;
     let work = desk.stores.directory.lift_user(identity);
-    let lifted = desk.change("lifted", Some(identity), None, work).await?.map_err(|error| failed(&error))?;
+    let lifted =
+        desk.change("lifted", Some(identity.into()), None, work).await?.map_err(|error| failed(&error))?;
     let trouble = forget_attempts(desk, identity).await;
     let mut shown = Shown::of(find(desk, identity).await?);
     shown.lifted = Some(lifted.unwrap_or_default());
@@ -195,7 +200,7 @@ async fn suspend(desk: &Desk, identity: &Identity) -> Result<Answer, Failure> {
     find(desk, identity).await?;
     let cause = SuspensionCause::Staff;
     let work = desk.stores.directory.suspend_user(identity, cause, desk.now());
-    desk.change("suspended", Some(identity), Some(cause.code()), work)
+    desk.change("suspended", Some(identity.into()), Some(cause.code()), work)
         .await?
         .map_err(|error| failed(&error))?;
     // Best effort: every gateway sees the suspension in its registry and ends the session by itself.

@@ -1,7 +1,10 @@
 //! The stores: what belongs to which kind, and the log that goes with them.
 
 use super::Report;
-use crate::config::{DirectoryUrl, State, StateUrl};
+use crate::config::{DirectoryUrl, Period, State, StateUrl};
+
+/// Checkpoints are for what people do, not for every moment.
+const LEAST_CHECKPOINT: Period = Period::seconds(1);
 
 impl Report<'_> {
     pub(super) fn stores(&mut self) {
@@ -16,6 +19,10 @@ impl Report<'_> {
             }
             if audit.rotate.size.bytes() < 4096 {
                 self.problem("/audit/rotate/size", "expected at least 4KiB: a segment holds a few records");
+            }
+            if audit.checkpoint.get() < LEAST_CHECKPOINT.get() {
+                let message = format!("expected at least {LEAST_CHECKPOINT}, found {}", audit.checkpoint);
+                self.problem("/audit/checkpoint", message);
             }
         }
         if let Some(directory) = &self.config.directory

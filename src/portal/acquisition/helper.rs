@@ -100,7 +100,9 @@ fn failed(asking: &Asking, error: &crate::stores::Unavailable) -> Response {
         problem = error.problem,
         "acquiring doesn't work: a store is not available"
     );
-    problem(asking, StatusCode::SERVICE_UNAVAILABLE, &messages::UNAVAILABLE, None)
+    let mut response = problem(asking, StatusCode::SERVICE_UNAVAILABLE, &messages::UNAVAILABLE, None);
+    response.extensions_mut().insert(error.clone());
+    response
 }
 
 fn too_many(asking: &Asking, retry_after: Duration) -> Response {

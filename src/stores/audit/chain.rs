@@ -29,6 +29,8 @@ impl Link {
 pub(super) struct Tail {
     /// The last record.
     pub(super) record: Link,
+    /// What it is a record of.
+    pub(super) kind: String,
     /// What the next is chained to: the record, and what stands behind it half written.
     pub(super) link: Link,
     /// Whether the last line has an end.
@@ -67,13 +69,14 @@ pub(super) fn tail(file: &File) -> io::Result<Option<Tail>> {
                 let seq = record.seq;
                 return Ok(Some(Tail {
                     record: Link { seq, hash: hash(&whole[start..end]) },
+                    kind: record.kind,
                     link: Link { seq, hash: hash(&whole[start..]) },
                     ended,
                 }));
             }
             if start == 0 {
                 let all = Link { seq: 0, hash: hash(whole) };
-                return Ok(Some(Tail { record: Link::GENESIS, link: all, ended }));
+                return Ok(Some(Tail { record: Link::GENESIS, kind: String::new(), link: all, ended }));
             }
             end = start - 1;
         }

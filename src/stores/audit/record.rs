@@ -9,8 +9,40 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::{Link, hash};
 use super::key::AuditKey;
-use crate::domain::Identity;
+use crate::domain::{ContractId, Identity};
 use crate::stores::Unavailable;
+
+/// Signs what came before it.
+pub(super) const CHECKPOINT: &str = "checkpoint";
+/// The last of a segment, and its checkpoint.
+pub(super) const CLOSED: &str = "segment_closed";
+/// The first of a segment that isn't the first one.
+pub(super) const OPENED: &str = "segment_opened";
+
+/// Whom a record is about.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+pub enum AuditSubject<'a> {
+    /// A user of a contract.
+    User(&'a Identity),
+    /// A contract as a whole.
+    Contract {
+        /// Its ID.
+        contract: &'a ContractId,
+    },
+}
+
+impl<'a> From<&'a Identity> for AuditSubject<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        Self::User(identity)
+    }
+}
+
+impl<'a> From<&'a ContractId> for AuditSubject<'a> {
+    fn from(contract: &'a ContractId) -> Self {
+        Self::Contract { contract }
+    }
+}
 
 /// One decision. Its text can't forge a line: everything is encoded as JSON.
 #[derive(Debug, Clone, Serialize)]
@@ -21,7 +53,7 @@ pub struct AuditEvent<'a> {
     pub kind: &'static str,
     /// Whom it is about. Never IDs that nobody has: people type their PIN into the wrong field.
     #[serde(flatten)]
-    pub identity: Option<&'a Identity>,
+    pub about: Option<AuditSubject<'a>>,
     /// Who did it: `user`, `gateway`, or `staff:` and the login name.
     pub by: &'a str,
     /// Where the request came from.
@@ -48,18 +80,21 @@ impl AuditEvent<'_> {
 pub(super) struct Own<'a> {
     pub(super) time: Timestamp,
     pub(super) kind: &'static str,
-    by: &'static str,
+    pub(super) by: &'static str,
     /// The file that the segment before was put away in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<&'a str>,
+    /// Of a head that was behind: the record that it named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<&'a str>,
     /// Of what comes before: `seq` less one, and `prev`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    signature: Option<String>,
+    pub(super) signature: Option<String>,
 }
 
 impl<'a> Own<'a> {
     pub(super) const fn new(time: Timestamp, kind: &'static str) -> Self {
-        Self { time, kind, by: "gateway", previous: None, signature: None }
+        Self { time, kind, by: "gateway", previous: None, detail: None, signature: None }
     }
 
     pub(super) fn line(mut self, link: &Link, key: Option<&AuditKey>) -> io::Result<Vec<u8>> {

@@ -1,16 +1,19 @@
 //! A second place for records: a syslog server (RFC 5424). A thread of its own sends; whatever goes wrong there never
 //! holds up the file.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::process;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::clock;
 use crate::config::SyslogAddress;
 
 /// Facility 13 (log audit), severity 5 (notice).
@@ -21,34 +24,72 @@ const WAITING: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A syslog server.
-#[derive(Debug)]
 pub struct Syslog {
     /// `None` while it is dropped.
     queue: Option<SyncSender<Vec<u8>>>,
     thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+/// What the thread and its owner both know.
+#[derive(Default)]
+struct Shared {
+    /// Who is told of each record that is lost, if anybody wants to be.
+    tell: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// When the owner gives up what waits.
+    until: OnceLock<Instant>,
+}
+
+impl Shared {
+    fn count(&self) {
+        if let Some(tell) = self.tell.get() {
+            tell();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.until.get().is_some_and(|until| clock::instant() >= *until)
+    }
+}
+
+impl fmt::Debug for Syslog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Syslog").field("thread", &self.thread).finish_non_exhaustive()
+    }
 }
 
 impl Syslog {
     /// Nothing is sent yet: a server that is down is no reason not to start.
     pub fn start(to: SyslogAddress) -> io::Result<Self> {
         let (queue, records) = sync_channel(WAITING);
-        let thread =
-            std::thread::Builder::new().name("syslog".into()).spawn(move || send_all(&to, &records))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        let shared = Arc::<Shared>::default();
+        let told = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("syslog".into())
+            .spawn(move || send_all(&to, &records, &told))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), shared })
+    }
+
+    /// Has `lost` called for each record that is lost from now on. Only the first who asks is told.
+    pub(super) fn watch(&self, lost: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.shared.tell.set(lost);
     }
 
     /// Hands a record over, and doesn't wait.
     pub(super) fn send(&self, time: Timestamp, line: &[u8]) {
         let head = format!("<{PRIORITY}>1 {time:.6} {} sekisho {} audit - ", host(), process::id());
         let message = [head.as_bytes(), line].concat();
-        // Nobody is told of each: the thread says once that the server doesn't answer.
-        let _ = self.queue.as_ref().map(|queue| queue.try_send(message));
+        // Nothing is logged of each: the thread says once that the server doesn't answer.
+        if self.queue.as_ref().is_none_or(|queue| queue.try_send(message).is_err()) {
+            self.shared.count();
+        }
     }
 }
 
-/// A command ends right after its record: what waits is sent, for as long as the server is patient with.
+/// A command ends right after its record: what waits is sent, as far as the server takes it soon.
 impl Drop for Syslog {
     fn drop(&mut self) {
+        let _ = self.shared.until.set(clock::instant() + PATIENCE);
         self.queue = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -62,10 +103,13 @@ enum Way {
     Unix(UnixDatagram),
 }
 
-fn send_all(to: &SyslogAddress, records: &Receiver<Vec<u8>>) {
+fn send_all(to: &SyslogAddress, records: &Receiver<Vec<u8>>, shared: &Shared) {
     let (mut way, mut lost) = (None, 0_u64);
     for record in records {
-        match send(to, &mut way, &record) {
+        // At the end, one that takes nothing isn't waited for once a record.
+        let sent =
+            if shared.is_over() { Err(io::ErrorKind::TimedOut.into()) } else { send(to, &mut way, &record) };
+        match sent {
             Ok(()) if lost > 0 => {
                 tracing::info!(syslog.lost = lost, "The syslog server takes audit records again");
                 lost = 0;
@@ -76,6 +120,7 @@ fn send_all(to: &SyslogAddress, records: &Receiver<Vec<u8>>) {
                     tracing::error!(%error, syslog.to = %to, "The syslog server doesn't take audit records; the file has them");
                 }
                 lost += 1;
+                shared.count();
             }
         }
     }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::chain::{Link, hash, hex};
 use super::head::{Found, Head};
 use super::key::AuditPublicKey;
-use super::record::AuditRecord;
+use super::record::{AuditRecord, CLOSED};
 use super::segments::audit_segments;
 
 /// What a verification found.
@@ -26,12 +26,18 @@ pub struct AuditReport {
     pub unfinished: u64,
     /// Records that are newer than the head: a crash came between.
     pub after_head: u64,
+    /// The last record that a good signature covers; 0 without a key.
+    pub signed_to: u64,
+    /// Whether the last record closes its segment: then none was cut off behind it.
+    pub closed: bool,
     /// The number and the hash of the last record: noted elsewhere, they prove later that nothing was cut off.
     pub last: u64,
     /// See `last`.
     pub last_hash: String,
     /// What is wrong. The log is good if nothing is.
     pub problems: Vec<String>,
+    /// What a crash explains, and a forger too.
+    pub doubts: Vec<String>,
 }
 
 /// Where the chain is.
@@ -100,6 +106,7 @@ pub fn verify_audit(log: &Path, key: Option<&AuditPublicKey>, alone: bool) -> io
     if head {
         walk.compare();
     }
+    walk.doubt(alone);
     let last = walk.last.unwrap_or(Link::GENESIS);
     Ok(AuditReport { last: last.seq, last_hash: last.hash, ..walk.report })
 }
@@ -117,6 +124,7 @@ impl Walk<'_> {
                 match (self.key, &head.signature) {
                     (Some(key), Some(signature)) if key.has_signed(link, signature) => {
                         self.report.signatures += 1;
+                        self.report.signed_to = link.seq;
                     }
                     (Some(_), _) => self.wrong("the head's signature is not by this key"),
                     (None, _) => {}
@@ -175,6 +183,7 @@ impl Walk<'_> {
             let signed = Link { seq: record.seq.saturating_sub(1), hash: record.prev.clone() };
             if key.has_signed(&signed, signature) {
                 self.report.signatures += 1;
+                self.report.signed_to = self.report.signed_to.max(signed.seq);
             } else {
                 self.wrong(format!("{place}: the signature is not by this key"));
             }
@@ -183,11 +192,19 @@ impl Walk<'_> {
             "audit_head_lost" => self.wrong(format!(
                 "{place}: the head was lost before this record: others may have been cut off"
             )),
+            "audit_head_behind" => {
+                let named = record.detail.as_deref().and_then(|seq| seq.parse::<u64>().ok()).unwrap_or(0);
+                let (first, last) = (named + 1, record.seq.saturating_sub(1));
+                self.report.doubts.push(format!(
+                    "{place}: the head did not name the records {first} to {last} yet when the log went on: a crash came between, or somebody added them"
+                ));
+            }
             "audit_log_cut" => {
                 self.wrong(format!("{place}: the log had been cut or changed before this record"));
             }
             _ => {}
         }
+        self.report.closed = record.kind == CLOSED;
         self.met |= self.head.as_ref() == Some(&link);
         self.since = Some(Sha256::new_with_prefix(line));
         self.last = Some(link);
@@ -211,5 +228,27 @@ impl Walk<'_> {
             self.wrong("the end of the last line was cut off");
         }
         self.report.after_head = last.saturating_sub(head.seq);
+    }
+
+    /// What need not be wrong.
+    fn doubt(&mut self, alone: bool) {
+        let AuditReport { unfinished, after_head, closed, signed_to, .. } = self.report;
+        let last = self.last.as_ref().map_or(0, |last| last.seq);
+        let doubts = &mut self.report.doubts;
+        if unfinished > 0 {
+            doubts.push(format!("{unfinished} lines are no records: a crash left them half written"));
+        }
+        if after_head > 0 {
+            doubts.push(format!(
+                "{after_head} records are newer than the head: a crash came between, or somebody added them"
+            ));
+        }
+        if alone && !closed {
+            doubts.push("the segment is not closed: it is the newest one, or its end was cut off".to_owned());
+        }
+        // The record that closes a segment, or a checkpoint, is not under its own signature: the next one or the head is.
+        if self.key.is_some() && alone && !closed && last > signed_to + 1 {
+            doubts.push(format!("no signature covers the records after {signed_to}"));
+        }
     }
 }

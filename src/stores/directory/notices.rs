@@ -350,6 +350,22 @@ impl Directory {
             .await
     }
 
+    /// One notice of the outbox.
+    pub async fn notice(&self, number: i64) -> Result<Option<Notice>, Unavailable> {
+        self.0
+            .bounded(async {
+                let mut lease = self.0.lease().await?;
+                let found = format!("SELECT {COLUMNS} FROM notices WHERE number = $1");
+                let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(found))
+                    .bind(number)
+                    .fetch_optional(&mut *lease)
+                    .await?;
+                lease.done();
+                row.map(Row::notice).transpose()
+            })
+            .await
+    }
+
     /// Bank staff decide: an uncertain or dropped notice is due once more (`again`), or done with. False if there is no
     /// such one.
     pub async fn settle_notice(&self, number: i64, again: bool, now: Timestamp) -> Result<bool, Unavailable> {

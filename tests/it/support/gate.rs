@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use sekisho::app::{Gateway, StartError};
+use sekisho::app::{ConfigFile, Gateway, StartError};
 use sekisho::clock::Clock;
 use sekisho::config;
 use sekisho::pki::{Trust, TrustSource};
@@ -138,7 +138,12 @@ impl Gate {
 
     /// Has the gate read its folder anew whenever something in it changes.
     pub fn follow(&self) {
-        self.gateway.as_ref().unwrap().follow(&self.folder.path().join("sekisho.yaml"));
+        self.follow_since(ConfigFile::at(&self.folder.path().join("sekisho.yaml")));
+    }
+
+    /// The same with a file that was looked at before.
+    pub fn follow_since(&self, file: ConfigFile) {
+        self.gateway.as_ref().unwrap().follow(file);
     }
 
     /// Has the gate read its folder anew, once; [`Gate::follow`] comes first.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::SupportedProtocolVersion;
-use sekisho::app::Gateway;
+use sekisho::app::{ConfigFile, Gateway};
 use sekisho::clock::Clock;
 use tempfile::TempDir;
 
@@ -73,7 +73,7 @@ impl Bank {
     /// The gateway of a folder.
     pub fn site_in(&self, folder: TempDir) -> Site {
         let gateway = start_in(&folder, self.clock.clone()).unwrap_or_else(|error| panic!("{error}"));
-        gateway.follow(&folder.path().join("sekisho.yaml"));
+        gateway.follow(ConfigFile::at(&folder.path().join("sekisho.yaml")));
         Site { gateway: Some(gateway), folder }
     }
 
