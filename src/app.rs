@@ -4,13 +4,17 @@ mod audit;
 mod back;
 mod backstage;
 mod certificates;
+mod fetch;
 mod issuer;
 mod listeners;
 mod notices;
 mod plan;
 mod registry;
 mod running;
+mod staples;
 mod stores;
+#[cfg(test)]
+mod testing;
 mod trust;
 mod upstreams;
 mod watch_files;
@@ -20,8 +24,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -38,7 +42,7 @@ use self::watch_files::Watch;
 use crate::clock::Clock;
 use crate::config::{Document, Problems, Workers};
 use crate::edge::{Listening, Phase, Worker, WorkerSettings};
-use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness, systemd};
+use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness, seconds, systemd};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
 
@@ -140,10 +144,8 @@ impl Gateway {
         let mut prepared =
             Prepared::new(config, plan, upstreams, pins, &kept, None, around).map_err(StartError::System)?;
         prepared.adopt_tickets(config, &kept).map_err(StartError::System)?;
-        if let Some(keeper) = &prepared.keeper {
-            // Bounded by `trust.crl.timeout`. That nobody answers is no reason not to start.
-            runtime.block_on(keeper.first());
-        }
+        // Bounded by `trust.crl.timeout`. That nobody answers is no reason not to start.
+        runtime.block_on(prepared.ask_first());
 
         let Listeners { addresses, workers: sockets, ops: ops_listener, kept: spare } =
             Listeners::open(config, worker_count(config.workers), inherited)?;
@@ -300,8 +302,7 @@ fn metrics(clock: &Clock) -> prometheus::Result<Metrics> {
     let metrics = Metrics::new()?;
     metrics.register_process()?;
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-    metrics.start_time.set(clock.now().as_second() as f64);
+    metrics.start_time.set(seconds(clock.now()));
     Ok(metrics)
 }
 
@@ -386,4 +387,9 @@ fn start_worker(
         .name(format!("gate-{index}"))
         .spawn(move || runtime.block_on(worker.run(sockets)))
         .map_err(system)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind the locks of this room is replaced whole: a panic elsewhere leaves nothing half-changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

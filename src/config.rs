@@ -78,8 +78,8 @@ pub use upstream::{
     Balance, Ejection, Endpoint, Health, IdentityHeaders, Retries, Upstream, UpstreamIdentity, UpstreamLimits,
 };
 pub use values::{
-    CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, FieldName, HostName, HttpsUrl, ListSource,
-    Network, OneOrMany, PathPrefix, Period, RedisTopology, RedisUrl, RouteContract, Size, StateUrl,
+    CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, FieldName, HostName, HttpsUrl, Network,
+    OneOrMany, PathPrefix, Period, RedisTopology, RedisUrl, RouteContract, SignedSource, Size, StateUrl,
     SyslogAddress, UpstreamName,
 };
 

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::back::{self, Basis, Kept};
 use super::plan::{self, Plan};
+use super::staples::Stapler;
 use super::trust::{self, PreparedTrust, TrustKeeper};
 use super::upstreams::{self, Names};
 use super::{certificates, issuer, notices, revocation_lists, stores};
@@ -18,7 +19,7 @@ use crate::config::{self, Config, Document, Problems};
 use crate::domain::PinRules;
 use crate::edge::{Orders, TicketSecret, Upstream, Worker};
 use crate::flows::Pins;
-use crate::ops::{Metrics, Readiness, systemd};
+use crate::ops::{Metrics, Readiness, seconds, systemd};
 use crate::pki::{Issuer, Trust};
 use crate::stores::AuditEvent;
 
@@ -36,9 +37,10 @@ pub(super) struct Running {
 }
 
 /// What is in force.
-struct InForce {
+pub(super) struct InForce {
     config: Config,
     keeper: Option<TrustKeeper>,
+    stapler: Arc<Stapler>,
     upstreams: Vec<Arc<Upstream>>,
     names: Names,
     drain: Duration,
@@ -55,6 +57,7 @@ pub(super) struct Prepared {
     pub(super) keeper: Option<TrustKeeper>,
     /// What the keeper is to put in force.
     next: Option<PreparedTrust>,
+    stapler: Arc<Stapler>,
     /// Where the keys of tickets come from; `None` if the process makes its own.
     tickets: Option<Vec<TicketSecret>>,
     issuer: Option<Arc<Issuer>>,
@@ -69,25 +72,27 @@ pub(super) enum Next {
 }
 
 impl Prepared {
-    /// Makes the orders of a plan. `keeper` keeps the trust in force, if there is one: whoever looks there finds the next.
+    /// Makes the orders of a plan. Who keeps the trust in force, if there is one, goes on: whoever looks there finds the
+    /// next. So does what is stapled.
     pub(super) fn new(
         config: &Config,
         plan: Plan<Next>,
         (upstreams, names): (Vec<Arc<Upstream>>, Names),
         (pins, rules): (Option<Pins>, Option<PinRules>),
         kept: &Kept,
-        keeper: Option<&TrustKeeper>,
+        before: Option<&InForce>,
         around: (&Clock, &Metrics, &Handle),
     ) -> Result<Self, String> {
-        let Plan { hosts, tickets, trust: next, issuer } = plan;
+        let Plan { mut hosts, tickets, trust: next, issuer } = plan;
         let (clock, metrics, runtime) = around;
         let (keeper, next) = match (next, &config.trust) {
             (Some(Next::First(first)), Some(settings)) => {
                 (Some(TrustKeeper::new(settings, first, clock, metrics)?), None)
             }
-            (Some(Next::Successor(next)), _) => (keeper.cloned(), Some(next)),
+            (Some(Next::Successor(next)), _) => (before.and_then(|before| before.keeper.clone()), Some(next)),
             _ => (None, None),
         };
+        let stapler = Stapler::new(&mut hosts, before.map(|before| &*before.stapler), clock, metrics)?;
         let trust = keeper.as_ref().map(TrustKeeper::trust);
         let policy = plan::policy(config, hosts, upstreams.clone(), trust, &kept.tickets, clock, metrics)?;
         let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
@@ -97,11 +102,28 @@ impl Prepared {
             orders: Orders { policy, trust, registry, backstage: Arc::new(house) },
             keeper,
             next,
+            stapler: Arc::new(stapler),
             issuer,
             tickets,
             upstreams,
             names,
         })
+    }
+
+    /// Asks those that were never asked: sources of revocation lists before anybody is judged by them, and OCSP responders.
+    pub(super) async fn ask_first(&mut self) {
+        let (keeper, next) = (self.keeper.clone(), self.next.take());
+        let lists = async {
+            match (keeper, next) {
+                (Some(keeper), Some(next)) => Some(keeper.ask_first(next).await),
+                (Some(keeper), None) => {
+                    keeper.first().await;
+                    None
+                }
+                (None, _) => None,
+            }
+        };
+        (self.next, ()) = tokio::join!(lists, self.stapler.first());
     }
 
     /// Has tickets sealed and opened as this configuration says, from now on.
@@ -122,6 +144,7 @@ impl Running {
         let (clock, metrics, readiness, runtime) = around;
         let in_force = InForce::new(&document.config, &prepared);
         metrics.reload_success.set(1);
+        in_force.stapler.begin();
         if let Some(keeper) = &in_force.keeper {
             keeper.wakes(&workers);
         }
@@ -187,8 +210,7 @@ impl Running {
             .note(done.as_ref().err().map(|problem| format!("the last reload was refused: {problem}")));
         match &done {
             Ok(()) => {
-                #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-                self.metrics.reloaded.set(self.clock.now().as_second() as f64);
+                self.metrics.reloaded.set(seconds(self.clock.now()));
                 tracing::info!("The configuration was reloaded");
             }
             Err(problem) => {
@@ -218,6 +240,8 @@ impl Running {
             prepared.next.into_iter().for_each(|trust| keeper.commit(trust));
         }
         self.workers.iter().for_each(|worker| worker.obey(&prepared.orders));
+        in_force.stapler.end();
+        next.stapler.begin();
         *in_force = next;
         drop(in_force);
         self.work(&config, prepared.issuer.as_ref());
@@ -257,29 +281,25 @@ impl Running {
             None => (None, None),
         };
         let around = (&self.clock, &self.metrics, &self.runtime);
-        let upstreams = (upstreams, names);
-        let mut prepared =
-            Prepared::new(&document.config, plan, upstreams, pins, &self.kept, keeper, around)?;
-        self.ask_first(&mut prepared)?;
-        Ok((document.config, prepared))
+        let prepared = Prepared::new(
+            &document.config,
+            plan,
+            (upstreams, names),
+            pins,
+            &self.kept,
+            Some(in_force),
+            around,
+        )?;
+        Ok((document.config, self.ask_first(prepared)?))
     }
 
-    /// Has sources of revocation lists that are new asked before anybody is judged by them.
-    fn ask_first(&self, prepared: &mut Prepared) -> Result<(), String> {
-        let Some(keeper) = prepared.keeper.clone() else { return Ok(()) };
-        let next = prepared.next.take();
+    fn ask_first(&self, mut prepared: Prepared) -> Result<Prepared, String> {
         let asked = self.wait(async move {
-            match next {
-                Some(next) => Some(keeper.ask_first(next).await),
-                None => {
-                    keeper.first().await;
-                    None
-                }
-            }
+            prepared.ask_first().await;
+            prepared
         });
         // Without an answer the trust of before would stay, below the rules of another configuration.
-        prepared.next = asked.ok_or("the sources of revocation lists can't be asked")?;
-        Ok(())
+        asked.ok_or_else(|| "the sources of revocation lists can't be asked".to_owned())
     }
 
     /// Waits for what is done beside this thread, which may be one that must not wait for futures itself. `None` if it came
@@ -307,20 +327,16 @@ impl Running {
         event.line().and_then(|line| audit.append(&line)).map_err(|error| error.to_string())
     }
 
-    /// Starts what works on its own by this configuration: publishing the revocation list, sending notices.
+    /// Starts what works on its own by this configuration: looking at the sources of revocation lists, renewing what is
+    /// stapled, publishing the revocation list, sending notices.
     fn work(&self, config: &Config, issuer: Option<&Arc<Issuer>>) {
-        let (wanted, keeper) = {
+        let (wanted, keeper, stapler) = {
             let in_force = self.lock();
-            (in_force.wanted.subscribe(), in_force.keeper.clone())
+            (in_force.wanted.subscribe(), in_force.keeper.clone(), in_force.stapler.clone())
         };
+        self.while_wanted(stapler.follow(), &wanted);
         if let Some(keeper) = keeper.clone() {
-            let mut wanted = wanted.clone();
-            self.runtime.spawn(async move {
-                tokio::select! {
-                    () = keeper.follow() => {}
-                    _ = wanted.changed() => {}
-                }
-            });
+            self.while_wanted(keeper.follow(), &wanted);
         }
         let (upstreams, names) = {
             let in_force = self.lock();
@@ -339,6 +355,16 @@ impl Running {
         self.runtime.spawn(notices::follow(sender, directory.clone(), clock, metrics, wanted));
     }
 
+    fn while_wanted(&self, work: impl Future<Output = ()> + Send + 'static, wanted: &watch::Receiver<()>) {
+        let mut wanted = wanted.clone();
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                _ = wanted.changed() => {}
+            }
+        });
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, InForce> {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -350,6 +376,7 @@ impl InForce {
             keeper: prepared.keeper.clone(),
             upstreams: prepared.upstreams.clone(),
             names: prepared.names.clone(),
+            stapler: prepared.stapler.clone(),
             drain: config.timeouts.drain.get(),
             inputs: config::inputs(config),
             config: config.clone(),

@@ -1,6 +1,7 @@
 //! Every metric of the gateway, in one table. Names follow Prometheus' conventions: base units, `_total`, labels
 //! whose values are bounded by the configuration or by the code; never a user, a path or an address.
 
+use jiff::Timestamp;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
     Registry, TextEncoder,
@@ -115,6 +116,10 @@ metrics! {
     server_certificate_expiry: GaugeVec = "sekisho_server_certificate_expiry_timestamp_seconds" ["host", "algorithm"];
     /// nextUpdate of the OCSP response of a host's server certificate, in seconds since 1970; 0 if it has no good one.
     ocsp_expiry: GaugeVec = "sekisho_ocsp_response_expiry_timestamp_seconds" ["host", "algorithm"];
+    /// When a good OCSP response of a server certificate last came from its responder, in seconds since 1970.
+    ocsp_last_success: GaugeVec = "sekisho_ocsp_last_success_timestamp_seconds" ["host", "algorithm"];
+    /// Questions to the OCSP responder of a server certificate that got no good response.
+    ocsp_failures: IntCounterVec = "sekisho_ocsp_failures_total" ["host", "algorithm"];
     /// Generation of the trust that certificates are judged against.
     trust_generation: IntGauge = "sekisho_trust_generation";
     /// nextUpdate of the last good revocation list of a source, in seconds since 1970.
@@ -153,6 +158,12 @@ metrics! {
     draining: IntGauge = "sekisho_draining";
     /// Buffers of access log lines that were dropped, because the disk was too slow.
     access_log_dropped: IntCounter = "sekisho_access_log_dropped_buffers_total";
+}
+
+/// A time as metrics have it: seconds since 1970.
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+pub fn seconds(time: Timestamp) -> f64 {
+    time.as_second() as f64
 }
 
 impl Metrics {

@@ -26,6 +26,7 @@ mod certificates;
 mod common_names;
 mod resumption;
 mod server_certificates;
+mod ocsp;
 mod live;
 mod live_tunnels;
 mod revocation;
