@@ -4,6 +4,7 @@ mod audit;
 mod back;
 mod backstage;
 mod certificates;
+mod fetch;
 mod health;
 mod issuer;
 mod listeners;
@@ -12,7 +13,10 @@ mod plan;
 mod rates;
 mod registry;
 mod running;
+mod staples;
 mod stores;
+#[cfg(test)]
+mod testing;
 mod tickets;
 mod trust;
 mod upstreams;
@@ -22,7 +26,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -40,7 +44,7 @@ use self::watch_files::{Seen, Watch};
 use crate::clock::Clock;
 use crate::config::{self, Document, Problems, Workers};
 use crate::edge::{Listening, Load, Phase, Worker, WorkerSettings};
-use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness, systemd};
+use crate::ops::{self, AccessLog, LogTarget, Metrics, Readiness, seconds, systemd};
 use crate::pki::Trust;
 use crate::stores::Unavailable;
 
@@ -145,16 +149,11 @@ impl Gateway {
         let (upstreams, unknown) = runtime.block_on(upstreams::prepare(document, tls, &names, &[], &metrics));
         unknown.iter().for_each(|problem| tracing::warn!(%problem, "An upstream can't be found"));
         let (upstreams, around) = ((upstreams, names), (&clock, &metrics, runtime.handle()));
-        let mut prepared = Prepared::new(config, plan, upstreams, pins, &kept, (None, None), around)
-            .map_err(StartError::System)?;
-        if let Some(shared) = prepared.tickets.shared() {
-            runtime.block_on(tickets::first(shared, &clock));
-        }
+        let mut prepared =
+            Prepared::new(config, plan, upstreams, pins, &kept, None, around).map_err(StartError::System)?;
+        // Bounded by `trust.crl.timeout` and `state.timeout`. That nobody answers is no reason not to start.
+        runtime.block_on(prepared.ask_first(&clock));
         prepared.adopt_tickets(config, &kept, &clock).map_err(StartError::System)?;
-        if let Some(keeper) = &prepared.keeper {
-            // Bounded by `trust.crl.timeout`. That nobody answers is no reason not to start.
-            runtime.block_on(keeper.first());
-        }
 
         let Listeners { addresses, workers: sockets, ops: ops_listener, kept: spare } =
             Listeners::open(config, worker_count(config.workers), inherited)?;
@@ -326,8 +325,7 @@ fn metrics(clock: &Clock) -> prometheus::Result<Metrics> {
     let metrics = Metrics::new()?;
     metrics.register_process()?;
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-    metrics.start_time.set(clock.now().as_second() as f64);
+    metrics.start_time.set(seconds(clock.now()));
     Ok(metrics)
 }
 
@@ -412,4 +410,9 @@ fn start_worker(
         .name(format!("gate-{index}"))
         .spawn(move || runtime.block_on(worker.run(sockets)))
         .map_err(system)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind the locks of this room is replaced whole: a panic elsewhere leaves nothing half-changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -82,8 +82,8 @@ pub use upstream::{
 };
 pub use values::{
     ByteRate, CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, FieldName, HostName, HttpsUrl,
-    LimitName, ListSource, Network, OneOrMany, PathPrefix, Period, Place, RedisTopology, RedisUrl,
-    RouteContract, Size, StateUrl, SyslogAddress, UpstreamName,
+    LimitName, Network, OneOrMany, PathPrefix, Period, Place, RedisTopology, RedisUrl, RouteContract,
+    SignedSource, Size, StateUrl, SyslogAddress, UpstreamName,
 };
 
 /// The whole file.

@@ -11,6 +11,6 @@ pub mod systemd;
 pub use access_log::{AccessLog, AccessLogBuffer, Entry, LogTarget};
 pub use credentials::{CredentialFigures, Credentials};
 pub use json::escape_into;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, seconds};
 pub use readiness::Readiness;
 pub use server::{COMMAND, Operations, serve};

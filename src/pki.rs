@@ -48,10 +48,10 @@ pub use issuer::{
     is_signed_by,
 };
 pub use judge::Judge;
-pub use ocsp::{Staple, staple};
+pub use ocsp::{LARGEST_RESPONSE, NoStaple, Staple, ocsp_request, staple};
 pub use path::Judgement;
 pub use pem::{FileError, certificate_pem, certificates, private_key, revocation_list, revocation_list_in};
-pub use server_key::{ServerKey, ServerKeyError, ServerKeyPart, server_key};
+pub use server_key::{ServerKey, ServerKeyError, ServerKeyPart, Stapled, server_key};
 pub use trust::{AuthoritySource, Trust, TrustError, TrustPart, TrustSource};
 pub use validity::Validity;
 pub use verifier::ClientCertificates;

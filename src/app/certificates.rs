@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::config::{
-    ClientCertificate, Config, Document, Host, HostName, Problem, Rejection, ServerCertificate, TicketSource,
+    ClientCertificate, Config, Document, Host, HostName, Problem, Rejection, ServerCertificate, SignedSource,
+    TicketSource,
 };
 use crate::edge::{TicketSecret, TicketTimes};
 use crate::flows::TicketSecretKey;
-use crate::ops::Metrics;
-use crate::pki::{self, ServerKey, ServerKeyPart};
+use crate::pki::{self, LARGEST_RESPONSE, ServerKey, ServerKeyPart};
 
 /// As random as the keys that are derived from it.
 const LEAST: usize = 32;
@@ -41,9 +41,15 @@ pub(super) fn server_keys(document: &Document, now: Timestamp) -> (Vec<HostKeys>
                         format!("a second certificate with an {} key would never be served", key.algorithm);
                     problems.push(source.problem(&at("certificate"), message));
                 }
-                Ok(mut key) => {
-                    if let Some(file) = &tls.ocsp {
-                        staple(&mut key, file, name, now);
+                Ok(key) => {
+                    match &tls.ocsp {
+                        Some(SignedSource::File(file)) => staple(&key, file, name, now),
+                        Some(SignedSource::Url(_)) => {
+                            if let Err(problem) = pki::ocsp_request(&key.certified.cert) {
+                                problems.push(source.problem(&at("ocsp"), problem));
+                            }
+                        }
+                        None => {}
                     }
                     if key.not_after < now {
                         // Not refused: a restart during that incident must not make it worse.
@@ -60,14 +66,25 @@ pub(super) fn server_keys(document: &Document, now: Timestamp) -> (Vec<HostKeys>
 }
 
 /// Has a file's response stapled if it is good. A certificate without one still serves: its CA may be down for hours.
-fn staple(key: &mut ServerKey, file: &Path, host: &HostName, now: Timestamp) {
-    let response = std::fs::read(file).map_err(|error| format!("it cannot be read: {error}"));
-    match response.and_then(|response| pki::staple(response, &key.certified.cert, now)) {
+fn staple(key: &ServerKey, file: &Path, host: &HostName, now: Timestamp) {
+    let staple = response(file).and_then(|response| {
+        pki::staple(response, &key.certified.cert, now).map_err(|problem| problem.to_string())
+    });
+    match staple {
         Ok(staple) => key.staple(staple),
         Err(problem) => {
             tracing::warn!(%host, file = %file.display(), problem, "An OCSP response is not stapled");
         }
     }
+}
+
+/// What is in the file, up to where it is too large to be taken.
+fn response(file: &Path) -> Result<Vec<u8>, String> {
+    let broken = |error: std::io::Error| format!("it cannot be read: {error}");
+    let mut response = Vec::new();
+    let most = LARGEST_RESPONSE as u64 + 1;
+    File::open(file).map_err(broken)?.take(most).read_to_end(&mut response).map_err(broken)?;
+    Ok(response)
 }
 
 /// Where a member of a host's certificate stands, which may be the only one or one of a list.
@@ -90,27 +107,6 @@ fn server_key(name: &HostName, tls: &ServerCertificate) -> Result<ServerKey, (&'
         Ok(key)
     } else {
         Err(("certificate", format!("the certificate is not for `{name}` but for {}", key.names.join(", "))))
-    }
-}
-
-/// Says until when each certificate is good, and no longer what was said of those that went.
-pub(super) fn count_expiry(hosts: &[HostKeys], metrics: &Metrics) {
-    metrics.server_certificate_expiry.reset();
-    metrics.ocsp_expiry.reset();
-    for (name, host, keys) in hosts {
-        for (key, tls) in keys.iter().zip(host.tls.as_slice()) {
-            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-            let not_after = key.not_after.as_second() as f64;
-            metrics
-                .server_certificate_expiry
-                .with_label_values(&[name.as_str(), key.algorithm])
-                .set(not_after);
-            if tls.ocsp.is_some() {
-                #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-                let until = key.stapled.as_ref().map_or(0.0, |(_, until)| until.as_second() as f64);
-                metrics.ocsp_expiry.with_label_values(&[name.as_str(), key.algorithm]).set(until);
-            }
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::trust::TrustKeeper;
 use crate::clock::Clock;
 use crate::config::{Config, Document, Problems};
 use crate::flows::{ListSettings, RevocationLists};
-use crate::ops::Metrics;
+use crate::ops::{Metrics, seconds};
 use crate::pki::development::files;
 use crate::pki::{Issuer, IssuerKeySource, IssuerPart, IssuerSettings};
 use crate::stores::Directory;
@@ -143,8 +143,7 @@ pub(super) async fn follow(
 impl Outlets {
     fn bring(&self, der: &[u8], next_update: Timestamp) -> Result<(), String> {
         self.shared.store(Some(Arc::new(der.to_vec())));
-        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-        self.metrics.revocation_list_next_update.set(next_update.as_second() as f64);
+        self.metrics.revocation_list_next_update.set(seconds(next_update));
         let Some(file) = &self.file else { return Ok(()) };
         write_list(file, der)?;
         self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.reread(file))

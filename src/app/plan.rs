@@ -86,7 +86,6 @@ pub(super) fn policy(
     clock: &Clock,
     metrics: &Metrics,
 ) -> Result<Arc<Policy>, String> {
-    certificates::count_expiry(&hosts, metrics);
     let hosts = hosts
         .into_iter()
         .map(|(name, host, keys)| {

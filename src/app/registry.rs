@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::edge::Worker;
-use crate::ops::Metrics;
+use crate::ops::{Metrics, seconds};
 use crate::stores::{Directory, Registry};
 
 /// How often the directory is asked what changed. With the look-ups that the data path keeps, a suspension holds
@@ -50,8 +50,7 @@ pub(super) async fn follow(
                     tracing::info!("The directory answers again");
                 }
                 failing = false;
-                #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-                metrics.registry_refreshed.set(clock.now().as_second() as f64);
+                metrics.registry_refreshed.set(seconds(clock.now()));
             }
             Err(unavailable) if !failing => {
                 failing = true;

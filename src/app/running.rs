@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::back::{self, Basis, Kept};
 use super::plan::{self, Plan};
+use super::staples::Stapler;
 use super::tickets::{self, Tickets};
 use super::trust::{self, PreparedTrust, TrustKeeper};
 use super::upstreams::{self, Names};
@@ -21,7 +22,7 @@ use crate::config::{self, Config, Document, Problems};
 use crate::domain::PinRules;
 use crate::edge::{Orders, TicketAdoption, Upstream, Worker};
 use crate::flows::{Pins, TicketSecrets};
-use crate::ops::{Metrics, Readiness, systemd};
+use crate::ops::{Metrics, Readiness, seconds, systemd};
 use crate::pki::{Issuer, Trust};
 use crate::stores::{AuditEvent, State};
 
@@ -47,9 +48,10 @@ pub(super) struct Running {
 }
 
 /// What is in force.
-struct InForce {
+pub(super) struct InForce {
     config: Config,
     keeper: Option<TrustKeeper>,
+    stapler: Arc<Stapler>,
     upstreams: Vec<Arc<Upstream>>,
     names: Names,
     tickets: Option<(Arc<TicketSecrets>, TicketAdoption)>,
@@ -65,12 +67,31 @@ pub(super) struct Prepared {
     pub(super) keeper: Option<TrustKeeper>,
     /// What the keeper is to put in force.
     next: Option<PreparedTrust>,
+    stapler: Arc<Stapler>,
     pub(super) tickets: Tickets,
     /// `None` before they are adopted.
     adoption: Option<TicketAdoption>,
     issuer: Option<Arc<Issuer>>,
     upstreams: Vec<Arc<Upstream>>,
     names: Names,
+}
+
+/// What of a configuration in force goes on in the next one.
+pub(super) struct Before {
+    keeper: Option<TrustKeeper>,
+    stapler: Arc<Stapler>,
+    /// Ticket secrets, if they are shared.
+    shared: Option<Arc<TicketSecrets>>,
+}
+
+impl Before {
+    fn of(in_force: &InForce) -> Self {
+        Self {
+            keeper: in_force.keeper.clone(),
+            stapler: in_force.stapler.clone(),
+            shared: in_force.tickets.as_ref().map(|(shared, _)| shared.clone()),
+        }
+    }
 }
 
 /// Why a configuration didn't take the place of the one in force.
@@ -105,27 +126,29 @@ pub(super) enum Next {
 }
 
 impl Prepared {
-    /// Makes the orders of a plan. `keeper` keeps the trust in force, if there is one: whoever looks there finds the next;
-    /// `shared` are the ticket secrets in force, if they are shared.
+    /// Makes the orders of a plan. Of what was in force `before`, who keeps the trust, what is stapled and which ticket secrets
+    /// are shared go on.
     pub(super) fn new(
         config: &Config,
         plan: Plan<Next>,
         (upstreams, names): (Vec<Arc<Upstream>>, Names),
         (pins, rules): (Option<Pins>, Option<PinRules>),
         kept: &Kept,
-        (keeper, shared): (Option<&TrustKeeper>, Option<&Arc<TicketSecrets>>),
+        before: Option<&Before>,
         around: (&Clock, &Metrics, &Handle),
     ) -> Result<Self, String> {
-        let Plan { hosts, tickets, trust: next, issuer, .. } = plan;
+        let Plan { mut hosts, tickets, trust: next, issuer, .. } = plan;
         let (clock, metrics, runtime) = around;
         let (keeper, next) = match (next, &config.trust) {
             (Some(Next::First(first)), Some(settings)) => {
                 (Some(TrustKeeper::new(settings, first, clock, metrics)?), None)
             }
-            (Some(Next::Successor(next)), _) => (keeper.cloned(), Some(next)),
+            (Some(Next::Successor(next)), _) => (before.and_then(|before| before.keeper.clone()), Some(next)),
             _ => (None, None),
         };
+        let stapler = Stapler::new(&mut hosts, before.map(|before| &*before.stapler), clock, metrics)?;
         let trust = keeper.as_ref().map(TrustKeeper::trust);
+        let shared = before.and_then(|before| before.shared.as_ref());
         let tickets = Tickets::new(tickets, config, kept.state(), shared);
         let kept_keys = (&kept.tickets, &kept.rates);
         let policy = plan::policy(config, hosts, upstreams.clone(), trust, kept_keys, clock, metrics)?;
@@ -136,12 +159,34 @@ impl Prepared {
             orders: Orders { policy, trust, registry, backstage: Arc::new(house) },
             keeper,
             next,
+            stapler: Arc::new(stapler),
             issuer,
             tickets,
             adoption: None,
             upstreams,
             names,
         })
+    }
+
+    /// Asks those that were never asked: sources of revocation lists before anybody is judged by them, and OCSP responders.
+    pub(super) async fn ask_first(&mut self, clock: &Clock) {
+        let (keeper, next) = (self.keeper.clone(), self.next.take());
+        let lists = async {
+            match (keeper, next) {
+                (Some(keeper), Some(next)) => Some(keeper.ask_first(next).await),
+                (Some(keeper), None) => {
+                    keeper.first().await;
+                    None
+                }
+                (None, _) => None,
+            }
+        };
+        let shared = async {
+            if let Some(shared) = self.tickets.shared() {
+                tickets::first(shared, clock).await;
+            }
+        };
+        (self.next, (), ()) = tokio::join!(lists, self.stapler.first(), shared);
     }
 
     /// Has tickets sealed and opened as this configuration says, from now on.
@@ -168,6 +213,7 @@ impl Running {
         let (clock, metrics, readiness, runtime) = around;
         let in_force = InForce::new(&document.config, &prepared);
         metrics.reload_success.set(1);
+        in_force.stapler.begin();
         if let Some(keeper) = &in_force.keeper {
             keeper.wakes(&workers);
             keeper.reports_to(&readiness);
@@ -277,8 +323,7 @@ impl Running {
         let before = std::mem::replace(&mut *lock(&self.refused), refused);
         match &answer {
             Ok(()) => {
-                #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-                self.metrics.reloaded.set(self.clock.now().as_second() as f64);
+                self.metrics.reloaded.set(seconds(self.clock.now()));
                 tracing::info!("The configuration was reloaded");
             }
             Err(problem) if is_retry && before.is_some_and(|before| before.problem == *problem) => {}
@@ -310,7 +355,9 @@ impl Running {
             prepared.next.into_iter().for_each(|trust| keeper.commit(trust));
         }
         self.workers.iter().for_each(|worker| worker.obey(&prepared.orders));
-        *self.lock() = next;
+        let stapler = std::mem::replace(&mut *self.lock(), next).stapler;
+        stapler.end();
+        self.lock().stapler.begin();
         lock(&self.seen).keep(config::inputs(&config).iter().chain([file]));
         self.work(&config, prepared.issuer.as_ref());
         Ok(())
@@ -323,10 +370,9 @@ impl Running {
         let document = config::load(file)?;
         // A file that is missing now may come: then this is tried again.
         lock(&self.seen).add_new(config::inputs(&document.config));
-        let (in_force, keeper, known, tickets) = {
+        let (in_force, known, before) = {
             let in_force = self.lock();
-            let (config, keeper) = (in_force.config.clone(), in_force.keeper.clone());
-            (config, keeper, in_force.upstreams.clone(), in_force.tickets.clone())
+            (in_force.config.clone(), in_force.upstreams.clone(), Before::of(&in_force))
         };
         let mut problems = document.source.problems();
         for pointer in config::needs_restart(&in_force, &document.config) {
@@ -335,7 +381,7 @@ impl Running {
         }
         problems.into_result(())?;
         let now = self.clock.now();
-        let believe = |settings: &config::Trust| match &keeper {
+        let believe = |settings: &config::Trust| match &before.keeper {
             Some(keeper) => keeper.prepare(settings, now).map(Next::Successor),
             None => trust::load(settings, now).map(Next::First),
         };
@@ -357,14 +403,11 @@ impl Running {
             None => (None, None),
         };
         self.open_state(&document)?;
-        let shared = tickets.as_ref().map(|(shared, _)| shared);
         let around = (&self.clock, &self.metrics, &self.runtime);
-        let (upstreams, before) = ((upstreams, names), (keeper.as_ref(), shared));
-        let mut prepared =
-            Prepared::new(&document.config, plan, upstreams, pins, &self.kept, before, around)?;
-        self.ask_first(&mut prepared)?;
-        self.share_first(&prepared);
-        Ok((document.config, prepared))
+        let upstreams = (upstreams, names);
+        let prepared =
+            Prepared::new(&document.config, plan, upstreams, pins, &self.kept, Some(&before), around)?;
+        Ok((document.config, self.ask_first(prepared)?))
     }
 
     /// Opens the state if this configuration is the first that needs it.
@@ -378,30 +421,14 @@ impl Running {
         Ok(())
     }
 
-    /// Has shared ticket secrets known, if that can be, before anybody is served by them.
-    fn share_first(&self, prepared: &Prepared) {
-        if let Some(shared) = prepared.tickets.shared().cloned() {
-            let clock = self.clock.clone();
-            self.wait(async move { tickets::first(&shared, &clock).await });
-        }
-    }
-
-    /// Has sources of revocation lists that are new asked before anybody is judged by them.
-    fn ask_first(&self, prepared: &mut Prepared) -> Result<(), String> {
-        let Some(keeper) = prepared.keeper.clone() else { return Ok(()) };
-        let next = prepared.next.take();
+    fn ask_first(&self, mut prepared: Prepared) -> Result<Prepared, String> {
+        let clock = self.clock.clone();
         let asked = self.wait(async move {
-            match next {
-                Some(next) => Some(keeper.ask_first(next).await),
-                None => {
-                    keeper.first().await;
-                    None
-                }
-            }
+            prepared.ask_first(&clock).await;
+            prepared
         });
         // Without an answer the trust of before would stay, below the rules of another configuration.
-        prepared.next = asked.ok_or("the sources of revocation lists can't be asked")?;
-        Ok(())
+        asked.ok_or_else(|| "the sources of revocation lists can't be asked".to_owned())
     }
 
     /// Waits for what is done beside this thread, which may be one that must not wait for futures itself. `None` if it came
@@ -432,12 +459,13 @@ impl Running {
         })
     }
 
-    /// Starts what works on its own by this configuration: sharing ticket secrets, publishing the revocation list, sending
-    /// notices.
+    /// Starts what works on its own by this configuration: looking at the sources of revocation lists, renewing what is
+    /// stapled, sharing ticket secrets, publishing the revocation list, sending notices.
     fn work(&self, config: &Config, issuer: Option<&Arc<Issuer>>) {
-        let (wanted, keeper, shared) = {
+        let (wanted, keeper, stapler, shared) = {
             let in_force = self.lock();
-            (in_force.wanted.subscribe(), in_force.keeper.clone(), in_force.tickets.clone())
+            let (keeper, stapler) = (in_force.keeper.clone(), in_force.stapler.clone());
+            (in_force.wanted.subscribe(), keeper, stapler, in_force.tickets.clone())
         };
         match shared {
             Some((shared, adoption)) => {
@@ -447,14 +475,9 @@ impl Running {
             }
             None => tickets::nothing_to_follow(&self.metrics),
         }
+        self.while_wanted(stapler.follow(), &wanted);
         if let Some(keeper) = keeper.clone() {
-            let mut wanted = wanted.clone();
-            self.runtime.spawn(async move {
-                tokio::select! {
-                    () = keeper.follow() => {}
-                    _ = wanted.changed() => {}
-                }
-            });
+            self.while_wanted(keeper.follow(), &wanted);
         }
         let (upstreams, names) = {
             let in_force = self.lock();
@@ -471,6 +494,16 @@ impl Running {
         }
         let sender = notices::notices(config.mail.as_ref(), directory, &clock, &metrics);
         self.runtime.spawn(notices::follow(sender, directory.clone(), clock, metrics, wanted));
+    }
+
+    fn while_wanted(&self, work: impl Future<Output = ()> + Send + 'static, wanted: &watch::Receiver<()>) {
+        let mut wanted = wanted.clone();
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                _ = wanted.changed() => {}
+            }
+        });
     }
 
     fn is_stopping(&self) -> bool {
@@ -492,6 +525,7 @@ impl InForce {
             keeper: prepared.keeper.clone(),
             upstreams: prepared.upstreams.clone(),
             names: prepared.names.clone(),
+            stapler: prepared.stapler.clone(),
             tickets: prepared.tickets.shared().cloned().zip(prepared.adoption),
             drain: config.timeouts.drain.get(),
             config: config.clone(),

@@ -1,16 +1,15 @@
 //! The keeper of the trust: the only one that swaps it. It looks at every source of revocation lists again and again,
-//! and puts a list in force once it is verified and no step back; else the last good one goes on. `fetch.rs` asks URLs,
-//! `sources.rs` knows what was heard from whom.
+//! and puts a list in force once it is verified and no step back; else the last good one goes on. `sources.rs` knows what was
+//! heard from whom.
 //!
 //! Nothing fails open: whoever's list is missing or stale is refused as `revocation_unknown`.
 
-mod fetch;
 mod sources;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,12 +17,13 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use self::fetch::{Fetched, Validators};
 use self::sources::{From, Source, Sources};
+use super::fetch::{Fetched, Validators, jittered};
+use super::lock;
 use crate::clock::Clock;
 use crate::config;
 use crate::edge::Worker;
-use crate::ops::{Metrics, Readiness};
+use crate::ops::{Metrics, Readiness, seconds};
 use crate::pki::{Crl, Trust, revocation_list_in};
 
 pub(super) use sources::load;
@@ -393,24 +393,8 @@ fn copy_of(source: &Source) -> String {
     format!("copy of {}", source.origin)
 }
 
-/// Nine to eleven tenths of `period`, so that gateways which started together don't ask together for ever.
-fn jittered(period: Duration) -> Duration {
-    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
-    period.mul_f64(0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX))
-}
-
 async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err("the work was broken off".to_owned()))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is replaced whole: a panic elsewhere leaves nothing half-changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-fn seconds(time: Timestamp) -> f64 {
-    time.as_second() as f64
 }

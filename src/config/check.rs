@@ -17,7 +17,7 @@ mod upstreams;
 use std::path::Path;
 
 use super::typed::Survivors;
-use super::{Config, Problem, Size, Source};
+use super::{Config, Problem, SignedSource, Size, Source};
 
 /// The file's parts against each other.
 pub(super) fn check(config: &Config, source: &Source, survivors: &Survivors) -> Vec<Problem> {
@@ -112,6 +112,9 @@ impl Report<'_> {
                 let pointer = self.element(&list, index);
                 self.path(&format!("{pointer}/certificate"), &tls.certificate);
                 self.path(&format!("{pointer}/key"), &tls.key);
+                if let Some(path) = tls.ocsp.as_ref().and_then(SignedSource::file) {
+                    self.path(&format!("{pointer}/ocsp"), path);
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::OneOrMany;
+use super::{OneOrMany, SignedSource};
 
 /// One host name that the gate answers for.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -74,10 +74,10 @@ pub struct ServerCertificate {
     pub certificate: PathBuf,
     /// PEM file: the private key (PKCS#8, PKCS#1 or SEC1).
     pub key: PathBuf,
-    /// DER file: an OCSP response about the certificate, stapled while it is good. Needs the issuer's certificate in the
-    /// chain. Whoever renews the file has the gateway reload.
+    /// An OCSP response about the certificate, stapled while it is good: a DER file, or the URL (`http` or `https`) of a
+    /// responder that is asked for it again and again. Needs the issuer's certificate in the chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ocsp: Option<PathBuf>,
+    pub ocsp: Option<SignedSource>,
 }
 
 /// Whether a host asks for a client certificate. It can't be asked for by path (RFC 9113, section 9.2.3).

@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
     use crate::config::testing::{BASE, with};
-    use crate::config::{AccessLog, Authorities, ListSource, OneOrMany};
+    use crate::config::{AccessLog, Authorities, OneOrMany, SignedSource};
 
     fn refusal(file: &Path) -> String {
         load(file).map(|_| ()).unwrap_err().to_string()
@@ -126,7 +126,7 @@ mod tests {
             trust.authorities,
             OneOrMany::Many(vec![Authorities::File(at("ca.pem")), Authorities::File("/ca.pem".into())])
         );
-        assert_eq!(trust.crl.unwrap().sources, [ListSource::File(at("crl/a"))]);
+        assert_eq!(trust.crl.unwrap().sources, [SignedSource::File(at("crl/a"))]);
         assert_eq!(config.access_log, AccessLog::File(at("./access.log")));
     }
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    AccessLog, AuditSyslog, Authorities, Config, DirectoryUrl, ListSource, OneOrMany, StateUrl, SyslogAddress,
+    AccessLog, AuditSyslog, Authorities, Config, DirectoryUrl, OneOrMany, SignedSource, StateUrl,
+    SyslogAddress,
 };
 
 /// Makes every path of the configuration absolute, given that the file stands in `directory`.
@@ -27,7 +28,7 @@ fn read(config: &mut Config) -> Vec<&mut PathBuf> {
     for host in config.hosts.values_mut() {
         for tls in host.tls.as_mut_slice() {
             all.extend([&mut tls.certificate, &mut tls.key]);
-            all.extend(&mut tls.ocsp);
+            all.extend(tls.ocsp.as_mut().and_then(SignedSource::file_mut));
         }
     }
     all.extend(&mut config.resumption.files);
@@ -42,10 +43,7 @@ fn read(config: &mut Config) -> Vec<&mut PathBuf> {
             OneOrMany::Many(many) => all.extend(many.iter_mut().map(Authorities::file_mut)),
         }
         if let Some(crl) = &mut trust.crl {
-            all.extend(crl.sources.iter_mut().filter_map(|source| match source {
-                ListSource::File(path) => Some(path),
-                ListSource::Url(_) => None,
-            }));
+            all.extend(crl.sources.iter_mut().filter_map(SignedSource::file_mut));
             all.extend(&mut crl.authorities);
         }
     }

@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{CommonNamePattern, ListSource, OneOrMany, Period, Size};
+use super::{CommonNamePattern, OneOrMany, Period, SignedSource, Size};
 
 /// A certificate is good if it leads to an authority, its name has the right form, and it isn't revoked.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for Authorities {
 pub struct Crl {
     /// Files with one CRL each, DER or PEM, or URLs of such. Every authority of a client's path needs one that is in
     /// force. URLs in certificates are never fetched.
-    pub sources: Vec<ListSource>,
+    pub sources: Vec<SignedSource>,
     /// How often each source is looked at again, give or take a tenth.
     #[serde(default = "Crl::default_refresh")]
     pub refresh: Period,
@@ -155,9 +155,6 @@ impl Crl {
 
     /// The URLs among the sources.
     pub fn urls(&self) -> impl Iterator<Item = &str> {
-        self.sources.iter().filter_map(|source| match source {
-            ListSource::File(_) => None,
-            ListSource::Url(url) => Some(url.as_str()),
-        })
+        self.sources.iter().filter_map(SignedSource::url)
     }
 }

@@ -170,9 +170,6 @@ impl ResolvesServerCert for Certificates {
         let fits = |key: &&ServerKey| key.certified.key.choose_scheme(hello.signature_schemes()).is_some();
         // With none that fits, rustls finds the words for it.
         let key = self.keys.iter().find(fits).or(self.keys.first())?;
-        match &key.stapled {
-            Some((stapled, until)) if self.clock.now() < *until => Some(stapled.clone()),
-            _ => Some(key.certified.clone()),
-        }
+        Some(key.to_serve(self.clock.now()))
     }
 }

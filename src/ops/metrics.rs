@@ -1,6 +1,7 @@
 //! Every metric of the gateway, in one table. Names follow Prometheus' conventions: base units, `_total`, labels
 //! whose values are bounded by the configuration or by the code; never a user, a path or an address.
 
+use jiff::Timestamp;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -122,6 +123,10 @@ metrics! {
     server_certificate_expiry: GaugeVec = "sekisho_server_certificate_expiry_timestamp_seconds" ["host", "algorithm"];
     /// nextUpdate of the OCSP response of a host's server certificate, in seconds since 1970; 0 if it has no good one.
     ocsp_expiry: GaugeVec = "sekisho_ocsp_response_expiry_timestamp_seconds" ["host", "algorithm"];
+    /// When a good OCSP response of a server certificate last came from its responder, in seconds since 1970.
+    ocsp_last_success: GaugeVec = "sekisho_ocsp_last_success_timestamp_seconds" ["host", "algorithm"];
+    /// Questions to the OCSP responder of a server certificate that got no good response.
+    ocsp_failures: IntCounterVec = "sekisho_ocsp_failures_total" ["host", "algorithm"];
     /// When the gateway last agreed with the state on the secrets of session tickets, in seconds since 1970; 0 unless `resumption.keys` is `state`.
     ticket_secrets_refreshed: Gauge = "sekisho_ticket_secrets_refreshed_timestamp_seconds";
     /// Ticket secrets in the state that are ignored: changed, from another secret file, or from a gateway whose clock is ahead.
@@ -176,6 +181,12 @@ metrics! {
     access_log_dropped: IntCounter = "sekisho_access_log_dropped_buffers_total";
     /// Lines of the access log that were lost, because the disk was full or broken.
     access_log_lost: IntCounter = "sekisho_access_log_lost_lines_total";
+}
+
+/// A time as metrics have it: seconds since 1970.
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+pub fn seconds(time: Timestamp) -> f64 {
+    time.as_second() as f64
 }
 
 impl Metrics {

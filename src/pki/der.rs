@@ -86,13 +86,18 @@ pub(super) fn unsigned(integer: &[u8]) -> Option<&[u8]> {
 
 /// A SEQUENCE of this content.
 pub(super) fn sequence(content: &[u8]) -> Vec<u8> {
+    element(SEQUENCE, content)
+}
+
+/// An element of this tag and content.
+pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let significant = &length[length.iter().take_while(|byte| **byte == 0).count()..];
     let header = match *significant {
-        [] => vec![SEQUENCE, 0],
-        [short @ ..=0x7f] => vec![SEQUENCE, short],
+        [] => vec![tag, 0],
+        [short @ ..=0x7f] => vec![tag, short],
         // At most eight bytes: the number fits.
-        _ => [&[SEQUENCE, 0x80 | u8::try_from(significant.len()).unwrap_or(8)], significant].concat(),
+        _ => [&[tag, 0x80 | u8::try_from(significant.len()).unwrap_or(8)], significant].concat(),
     };
     [&header, content].concat()
 }

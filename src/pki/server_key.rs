@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use rustls::SignatureAlgorithm;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -25,8 +26,8 @@ use super::validity::Validity;
 pub struct ServerKey {
     /// What rustls needs to answer a handshake.
     pub certified: Arc<CertifiedKey>,
-    /// The same with an OCSP response, and until when that is good.
-    pub stapled: Option<(Arc<CertifiedKey>, Timestamp)>,
+    /// The same with an OCSP response, if there is a good one.
+    pub stapled: Stapled,
     /// The last second of the certificate's validity.
     pub not_after: Timestamp,
     /// The kind of its key, as the metrics call it: `ecdsa`, `ed25519` or `rsa`.
@@ -35,12 +36,41 @@ pub struct ServerKey {
     pub names: Vec<String>,
 }
 
+/// What is stapled to a certificate. It may change while the certificate is served: clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Stapled(Arc<ArcSwapOption<CertifiedUntil>>);
+
+#[derive(Debug)]
+struct CertifiedUntil {
+    certified: Arc<CertifiedKey>,
+    until: Timestamp,
+}
+
 impl ServerKey {
-    /// Has this response stapled, as long as it is good.
-    pub fn staple(&mut self, staple: Staple) {
+    /// Has this response stapled from now on, as long as it is good.
+    pub fn staple(&self, staple: Staple) {
         let mut certified = CertifiedKey::clone(&self.certified);
         certified.ocsp = Some(staple.der);
-        self.stapled = Some((Arc::new(certified), staple.until));
+        let stapled = CertifiedUntil { certified: Arc::new(certified), until: staple.until };
+        self.stapled.0.store(Some(Arc::new(stapled)));
+    }
+
+    /// Has none stapled from now on.
+    pub fn unstaple(&self) {
+        self.stapled.0.store(None);
+    }
+
+    /// What to answer a handshake with at `now`.
+    pub fn to_serve(&self, now: Timestamp) -> Arc<CertifiedKey> {
+        match &*self.stapled.0.load() {
+            Some(stapled) if now < stapled.until => Arc::clone(&stapled.certified),
+            _ => Arc::clone(&self.certified),
+        }
+    }
+
+    /// Until when the response that is stapled is good, if there is one.
+    pub fn stapled_until(&self) -> Option<Timestamp> {
+        self.stapled.0.load().as_ref().map(|stapled| stapled.until)
     }
 
     /// Whether a browser would take the certificate for this host: wildcards count, the common name doesn't.
@@ -133,7 +163,7 @@ pub fn server_key(certificate_file: &Path, key_file: &Path) -> Result<ServerKey,
         SignatureAlgorithm::ED25519 => "ed25519",
         _ => "ecdsa",
     };
-    Ok(ServerKey { certified: Arc::new(certified), stapled: None, not_after, algorithm, names })
+    Ok(ServerKey { certified: Arc::new(certified), stapled: Stapled::default(), not_after, algorithm, names })
 }
 
 /// Whether the key signs what the certificate verifies: the same as clients will see, before the first of them does.

@@ -1,6 +1,7 @@
 //! Certificates, CRLs and files for the tests of this room, made in code.
 
 mod forge;
+pub(crate) mod ocsp;
 
 use std::fs;
 use std::path::PathBuf;

@@ -4,6 +4,7 @@ mod certificate;
 mod handshake;
 mod hostile;
 mod judge;
+mod ocsp;
 mod path;
 mod revocation;
 mod subject;

@@ -27,6 +27,7 @@ mod common_names;
 mod resumption;
 mod resumption_state;
 mod server_certificates;
+mod ocsp;
 mod live;
 mod live_tunnels;
 mod revocation;

@@ -266,6 +266,34 @@ fn every_reload_is_an_audit_record() {
 }
 
 #[test]
+fn a_reload_that_is_refused_at_the_last_step_leaves_the_metrics_of_certificates_alone() {
+    let backend = Backend::start();
+    let yaml = people::yaml("reload: { on_change: false }");
+    let gate = people::gate_with(&backend, &yaml, Clock::default());
+    gate.follow();
+    let name =
+        format!("sekisho_server_certificate_expiry_timestamp_seconds{{algorithm=\"ecdsa\",host=\"{WWW}\"}}");
+    let before = gate.metric(&name);
+    let names: Vec<String> = crate::support::gate::HOSTS.iter().map(ToString::to_string).collect();
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    params.not_after = now() + time::Duration::days(90);
+    let server = gate.ca.issue(params);
+    gate.write("server.pem", &server.pem);
+    gate.write("server.key", &server.key_pem);
+    // What can't be written down doesn't happen.
+    let (log, away) = (gate.folder.path().join("audit.log"), gate.folder.path().join("away"));
+    fs::rename(&log, &away).unwrap();
+    fs::create_dir(&log).unwrap();
+    let refused = gate.reload().unwrap_err();
+    assert!(refused.contains("audit"), "{refused}");
+    assert_eq!(gate.metric(&name), before);
+    fs::remove_dir(&log).unwrap();
+    fs::rename(&away, &log).unwrap();
+    assert_eq!(gate.reload(), Ok(()));
+    assert!(gate.metric(&name) < before, "{before}");
+}
+
+#[test]
 fn only_a_command_of_ours_on_this_machine_reloads() {
     let backend = Backend::start();
     let gate = gate(&backend);

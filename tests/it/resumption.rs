@@ -10,7 +10,7 @@ use rustls::{NamedGroup, SupportedProtocolVersion};
 
 use sekisho::clock::Clock;
 use sekisho::edge::{TicketKeys, TicketTimes, server_config};
-use sekisho::pki::ServerKey;
+use sekisho::pki::{ServerKey, Stapled};
 
 use crate::support::backend::Backend;
 use crate::support::client::{Client, Connection, Response};
@@ -79,7 +79,13 @@ fn no_host_can_read_the_tickets_of_another() {
     let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&server.key).unwrap();
     let certified = Arc::new(rustls::sign::CertifiedKey::new(server.chain, key));
     let not_after = Clock::System.now();
-    let key = ServerKey { certified, stapled: None, not_after, algorithm: "ecdsa", names: Vec::new() };
+    let key = ServerKey {
+        certified,
+        stapled: Stapled::default(),
+        not_after,
+        algorithm: "ecdsa",
+        names: Vec::new(),
+    };
     let keys = TicketKeys::new(Clock::System);
     keys.adopt(&[], TicketTimes { rotate: 3600, lifetime: 3600 }).unwrap();
     let [one, other] = ["one", "other"]

@@ -18,6 +18,7 @@ pub mod proxy;
 pub mod reasons;
 pub mod redis;
 pub mod remote;
+pub mod responder;
 pub mod service;
 pub mod sites;
 pub mod tools;

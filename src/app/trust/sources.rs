@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::fetch::{Fetcher, Validators};
-use super::lock;
-use crate::config::{self, ListSource};
+use crate::app::fetch::{FetchSettings, Fetcher, Validators, is_https};
+use crate::app::lock;
+use crate::config::{self, SignedSource};
 use crate::pki::development::files;
 use crate::pki::{AuthoritySource, Crl, Trust, TrustError, TrustPart, TrustSource};
 
@@ -84,8 +84,8 @@ pub(super) fn with_source(
     let sources = settings.crl.iter().flat_map(|crl| &crl.sources).enumerate();
     let (places, files): (Vec<_>, Vec<_>) = sources
         .filter_map(|(index, source)| match source {
-            ListSource::File(file) => Some((index, file.clone())),
-            ListSource::Url(_) => None,
+            SignedSource::File(file) => Some((index, file.clone())),
+            SignedSource::Url(_) => None,
         })
         .unzip();
     let source = TrustSource {
@@ -113,11 +113,16 @@ pub(super) fn with_source(
 impl Sources {
     pub(super) fn new(settings: &config::Trust) -> Result<Self, String> {
         let Some(crl) = &settings.crl else { return Ok(Self { refresh: Duration::MAX, list: Vec::new() }) };
-        let fetcher = Fetcher::new(crl)?;
-        let source = |source: &ListSource| {
+        let fetcher = Fetcher::new(&FetchSettings {
+            timeout: crl.timeout.get(),
+            largest: crl.max_size.bytes(),
+            authorities: crl.authorities.as_deref(),
+            has_https: crl.urls().any(is_https),
+        })?;
+        let source = |source: &SignedSource| {
             let from = match source {
-                ListSource::File(path) => From::File(path.clone()),
-                ListSource::Url(url) => From::Url(Url {
+                SignedSource::File(path) => From::File(path.clone()),
+                SignedSource::Url(url) => From::Url(Url {
                     url: url.clone(),
                     fetcher: fetcher.clone(),
                     copy: crl.cache.as_ref().map(|folder| folder.join(copy_name(url))),

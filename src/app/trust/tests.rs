@@ -1,15 +1,13 @@
 //! T7 and T8: lists that are fetched, from a real server on a port of its own. Time stands still unless a test moves it.
 
-mod server;
-
 use std::fs;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use rcgen::{CrlDistributionPoint, SerialNumber, date_time_ymd};
 
-use self::server::{Answer, Server};
 use super::{Source, TrustKeeper, load};
+use crate::app::testing::{Answer, Server};
 use crate::clock::Clock;
 use crate::config;
 use crate::ops::Metrics;

@@ -1,7 +1,7 @@
 //! Whose client certificates are believed, and where the revocation lists come from.
 
 use super::Report;
-use crate::config::{ClientCertificate, Crl, Host, ListSource, Period};
+use crate::config::{ClientCertificate, Crl, Host, Period};
 
 /// Lists change a few times a day.
 const LEAST_REFRESH: Period = Period::seconds(1);
@@ -36,7 +36,7 @@ impl Report<'_> {
         }
         for (index, source) in crl.sources.iter().enumerate() {
             let pointer = self.element("/trust/crl/sources", index);
-            if let ListSource::File(path) = source {
+            if let Some(path) = source.file() {
                 self.path(&pointer, path);
             }
             if crl.sources[..index].contains(source) {

@@ -87,7 +87,8 @@ impl Gate {
         Self::in_folder_at(folder, ca, Clock::System)
     }
 
-    fn in_folder_at(folder: TempDir, ca: Ca, clock: Clock) -> Self {
+    /// The same by this clock.
+    pub fn in_folder_at(folder: TempDir, ca: Ca, clock: Clock) -> Self {
         let gateway = start_in(&folder, clock.clone()).unwrap_or_else(|error| panic!("{error}"));
         let (address, ops) = (gateway.addresses()[0], gateway.ops_address());
         Self { gateway: Some(gateway), ca, folder, clock, address, ops }

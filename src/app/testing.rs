@@ -1,6 +1,6 @@
-//! A server of lists that answers as it is told.
+//! A server of revocation lists and OCSP responses that answers as it is told.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,11 +13,23 @@ pub(super) struct Answer {
     fields: Vec<(String, String)>,
     body: Vec<u8>,
     announced: Option<usize>,
+    is_silent: bool,
 }
 
 impl Answer {
     pub(super) fn ok(body: &[u8]) -> Self {
-        Self { status: 200, fields: Vec::new(), body: body.to_vec(), announced: Some(body.len()) }
+        Self {
+            status: 200,
+            fields: Vec::new(),
+            body: body.to_vec(),
+            announced: Some(body.len()),
+            is_silent: false,
+        }
+    }
+
+    /// None, on a connection that stays open.
+    pub(super) fn silence() -> Self {
+        Self { is_silent: true, ..Self::ok(&[]) }
     }
 
     pub(super) fn status(status: u16) -> Self {
@@ -51,9 +63,9 @@ impl Answer {
     }
 }
 
-/// The head of a request.
+/// The head of a request, and its body.
 #[derive(Clone)]
-pub(super) struct Asked(Vec<String>);
+pub(super) struct Asked(Vec<String>, Vec<u8>);
 
 impl Asked {
     /// The value of a field, by its name in lower case.
@@ -62,6 +74,14 @@ impl Asked {
             let (found, value) = line.split_once(':')?;
             found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
         })
+    }
+
+    pub(super) fn line(&self) -> &str {
+        &self.0[0]
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        &self.1
     }
 }
 
@@ -82,11 +102,12 @@ impl Server {
         let (asked, is_over) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<AtomicBool>::default());
         let (answers, log, over) = (answer.clone(), asked.clone(), is_over.clone());
         let thread = std::thread::spawn(move || {
+            let mut waiting = Vec::new();
             for stream in listener.incoming() {
                 if over.load(Ordering::SeqCst) {
                     return;
                 }
-                serve(stream.unwrap(), &answers, &log);
+                waiting.extend(serve(stream.unwrap(), &answers, &log));
             }
         });
         Self {
@@ -121,10 +142,20 @@ impl Drop for Server {
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &Mutex<Answer>, asked: &Mutex<Vec<Asked>>) {
-    let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-    let head = lines.map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
-    asked.lock().unwrap().push(Asked(head));
+/// Gives back a connection that gets no answer.
+fn serve(mut stream: TcpStream, answer: &Mutex<Answer>, asked: &Mutex<Vec<Asked>>) -> Option<TcpStream> {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let head = reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+    let mut request = Asked(head, Vec::new());
+    let length = request.field("content-length").map_or(0, |length| length.parse().unwrap());
+    request.1.resize(length, 0);
+    reader.read_exact(&mut request.1).unwrap();
+    asked.lock().unwrap().push(request);
+    let answer = answer.lock().unwrap().clone();
+    if answer.is_silent {
+        return Some(stream);
+    }
     // Whoever has read enough may be gone.
-    let _ = stream.write_all(&answer.lock().unwrap().bytes());
+    let _ = stream.write_all(&answer.bytes());
+    None
 }

@@ -1,23 +1,35 @@
-//! Revocation lists over HTTP: from the URLs of the configuration and nowhere else (T8). What comes is worth nothing until
-//! it is verified.
+//! Revocation lists and OCSP responses over HTTP: from the URLs of the configuration and nowhere else (T8). What comes is
+//! worth nothing until it is verified.
 
 use std::error::Error;
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::{ETAG, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, retry};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, retry};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::config;
 use crate::pki;
 
 /// How long a connection may take; the whole fetch has a longer bound.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Asks servers for lists. Cloning is cheap.
+/// How servers are asked.
+pub(super) struct FetchSettings<'a> {
+    /// How long one may take in all.
+    pub(super) timeout: Duration,
+    /// Most bytes of an answer.
+    pub(super) largest: u64,
+    /// The file with the authorities of `https` servers; the system's if `None`.
+    pub(super) authorities: Option<&'a Path>,
+    /// Whether there are `https` servers at all: the system's authorities are many.
+    pub(super) has_https: bool,
+}
+
+/// Asks servers. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub(super) struct Fetcher {
     client: Client,
@@ -53,10 +65,10 @@ pub(super) enum Fetched {
 }
 
 impl Fetcher {
-    pub(super) fn new(crl: &config::Crl) -> Result<Self, String> {
-        let timeout = crl.timeout.get();
+    pub(super) fn new(settings: &FetchSettings<'_>) -> Result<Self, String> {
+        let &FetchSettings { timeout, largest, .. } = settings;
         let client = Client::builder()
-            .tls_backend_preconfigured(tls(crl)?)
+            .tls_backend_preconfigured(tls(settings)?)
             .http1_only()
             // Only the servers that the file names are asked: a redirect could lead to any inside the bank.
             .redirect(Policy::none())
@@ -67,7 +79,7 @@ impl Fetcher {
             .timeout(timeout)
             .build()
             .map_err(|error| format!("the client can't be made: {}", chain(&error)))?;
-        Ok(Self { client, largest: crl.max_size.bytes() })
+        Ok(Self { client, largest })
     }
 
     /// Asks for the list at `url`, unless it is the one that these validators are of.
@@ -79,19 +91,26 @@ impl Fetcher {
                 request = request.header(name, value);
             }
         }
-        let response = request.send().await.map_err(|error| chain(&error.without_url()))?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_MODIFIED if is_conditional => return Ok(Fetched::NotModified),
-            status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
-                return Err(format!("it answered {}: redirects are not followed", status.as_u16()));
-            }
-            status => return Err(format!("it answered {} instead of 200", status.as_u16())),
+        let response = send(request).await?;
+        if is_conditional && response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(Fetched::NotModified);
         }
+        let response = answered(response)?;
         let field = |name| response.headers().get(name).cloned();
         let validators =
             Validators { etag: field(ETAG), last_modified: field(LAST_MODIFIED), is_known: true };
         Ok(Fetched::Body(self.body(response).await?, validators))
+    }
+
+    /// Has `url` answer a question.
+    pub(super) async fn post(
+        &self,
+        url: &str,
+        kind: &'static str,
+        question: &[u8],
+    ) -> Result<Vec<u8>, String> {
+        let request = self.client.post(url).header(CONTENT_TYPE, kind).body(question.to_vec());
+        self.body(answered(send(request).await?)?).await
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, String> {
@@ -111,14 +130,39 @@ impl Fetcher {
     }
 }
 
+/// Whether a URL of the configuration is one of a server with TLS.
+pub(super) fn is_https(url: &str) -> bool {
+    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+}
+
+async fn send(request: RequestBuilder) -> Result<Response, String> {
+    request.send().await.map_err(|error| chain(&error.without_url()))
+}
+
+fn answered(response: Response) -> Result<Response, String> {
+    match response.status() {
+        StatusCode::OK => Ok(response),
+        status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
+            Err(format!("it answered {}: redirects are not followed", status.as_u16()))
+        }
+        status => Err(format!("it answered {} instead of 200", status.as_u16())),
+    }
+}
+
+/// Nine to eleven tenths of `period`, so that gateways which started together don't ask together for ever.
+pub(super) fn jittered(period: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    period.mul_f64(0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX))
+}
+
 /// The authorities of the file, or the system's.
-fn tls(crl: &config::Crl) -> Result<ClientConfig, String> {
+fn tls(settings: &FetchSettings<'_>) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
-    if let Some(file) = &crl.authorities {
+    if let Some(file) = settings.authorities {
         for authority in pki::certificates(file).map_err(|error| error.to_string())? {
             roots.add(authority).map_err(|error| format!("{}: {error}", file.display()))?;
         }
-    } else if crl.urls().any(|url| url.starts_with("https:")) {
+    } else if settings.has_https {
         // Some of the system's may be unreadable; a server that needed one of them will say so.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
