@@ -59,8 +59,8 @@ async fn found(sign_in: &SignIn, token: &SessionToken, visitor: &Visitor, counts
         if counts { sign_in.session(token, visitor).await } else { sign_in.glance(token, visitor).await };
     match current {
         Ok(Current::SignedIn(signed_in)) => {
-            let SignedIn { identity, role, method, purpose, .. } = *signed_in;
-            FoundSession::Holds(Session { identity, role, method, purpose })
+            let SignedIn { identity, role, method, purpose, certificate, .. } = *signed_in;
+            FoundSession::Holds(Session { identity, role, method, purpose, certificate })
         }
         Ok(Current::Over(end)) => FoundSession::Over(end),
         Ok(Current::Nobody) => FoundSession::Nobody,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -31,6 +32,8 @@ pub(super) struct Running {
     pub(super) runtime: Handle,
     pub(super) workers: Vec<Arc<Worker>>,
     pub(super) kept: Kept,
+    /// What backends verify assertions with (JSON); `None` if nothing is signed.
+    pub(super) key_set: ArcSwapOption<String>,
     in_force: Mutex<InForce>,
     /// Where the next configuration is read from.
     file: OnceLock<PathBuf>,
@@ -63,6 +66,7 @@ pub(super) struct Prepared {
     issuer: Option<Arc<Issuer>>,
     upstreams: Vec<Arc<Upstream>>,
     names: Names,
+    key_set: Option<Arc<String>>,
 }
 
 /// What a trust becomes: the first one, or what takes the place of another.
@@ -83,7 +87,8 @@ impl Prepared {
         (keeper, shared): (Option<&TrustKeeper>, Option<&Arc<TicketSecrets>>),
         around: (&Clock, &Metrics, &Handle),
     ) -> Result<Self, String> {
-        let Plan { hosts, tickets, trust: next, issuer, .. } = plan;
+        let Plan { hosts, tickets, trust: next, issuer, signing, .. } = plan;
+        let (assertions, key_set) = signing.map(|it| (it.assertions, Arc::new(it.key_set))).unzip();
         let (clock, metrics, runtime) = around;
         let (keeper, next) = match (next, &config.trust) {
             (Some(Next::First(first)), Some(settings)) => {
@@ -94,8 +99,8 @@ impl Prepared {
         };
         let trust = keeper.as_ref().map(TrustKeeper::trust);
         let tickets = Tickets::new(tickets, config, kept.state(), shared);
-        let kept_keys = (&kept.tickets, &kept.rates);
-        let policy = plan::policy(config, hosts, upstreams.clone(), trust, kept_keys, clock, metrics)?;
+        let (keys, around) = ((&kept.tickets, &kept.rates), (clock, metrics));
+        let policy = plan::policy(config, hosts, upstreams.clone(), trust, keys, assertions, around)?;
         let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
         let house = kept.house(&basis, pins, rules, runtime.clone())?;
         let (trust, registry) = (trust.cloned(), kept.registry.clone());
@@ -108,6 +113,7 @@ impl Prepared {
             adoption: None,
             upstreams,
             names,
+            key_set,
         })
     }
 
@@ -145,6 +151,7 @@ impl Running {
             runtime,
             workers,
             kept,
+            key_set: ArcSwapOption::new(prepared.key_set.clone()),
             in_force: Mutex::new(in_force),
             file: OnceLock::new(),
         };
@@ -239,6 +246,8 @@ impl Running {
             keeper.wakes(&self.workers);
             prepared.next.into_iter().for_each(|trust| keeper.commit(trust));
         }
+        // Before anybody signs with a new key.
+        self.key_set.store(prepared.key_set.take());
         self.workers.iter().for_each(|worker| worker.obey(&prepared.orders));
         *in_force = next;
         drop(in_force);
