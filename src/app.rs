@@ -1,5 +1,6 @@
 //! The composition root: a configuration in, a running gateway out. The only one that knows every part.
 
+mod assertion;
 mod audit;
 mod back;
 mod backstage;
@@ -383,6 +384,10 @@ impl ops::Operations for Operated {
 
     fn drain(&self, upstream: &str, endpoint: &str, is_drained: bool) -> bool {
         upstreams::drain(&self.0.upstreams(), upstream, endpoint, is_drained)
+    }
+
+    fn key_set(&self) -> Option<Arc<String>> {
+        self.0.key_set.load_full()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What was typed → a command → an exit code of sysexits(3).
 
+pub mod assertion;
 pub mod audit;
 pub mod ca;
 pub mod check;
@@ -42,6 +43,7 @@ enum Command {
     User(staff::user::Arguments),
     Credential(staff::credential::Arguments),
     Audit(audit::Arguments),
+    Assertion(assertion::Arguments),
     Issuer(staff::issuer::Arguments),
     Notice(staff::notice::Arguments),
     Import(staff::import::Arguments),
@@ -63,6 +65,7 @@ pub fn run() -> ExitCode {
             Command::User(arguments) => staff::user::run(&arguments, &Clock::System),
             Command::Credential(arguments) => staff::credential::run(&arguments, &Clock::System),
             Command::Audit(arguments) => audit::run(&arguments, &Clock::System),
+            Command::Assertion(arguments) => assertion::run(&arguments),
             Command::Issuer(arguments) => staff::issuer::run(&arguments, &Clock::System),
             Command::Notice(arguments) => staff::notice::run(&arguments, &Clock::System),
             Command::Import(arguments) => staff::import::run(&arguments, &Clock::System),

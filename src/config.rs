@@ -17,6 +17,7 @@ mod tree;
 mod typed;
 
 mod acquisition;
+mod assertion;
 mod audit;
 mod directory;
 mod dns;
@@ -48,6 +49,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use acquisition::{Acquisition, Pkcs12};
+pub use assertion::Assertion;
 pub use audit::{Audit, AuditRotation, AuditSyslog};
 pub use directory::{Directory, State};
 pub use dns::Dns;
@@ -77,8 +79,8 @@ pub use source::Source;
 pub use timeouts::Timeouts;
 pub use trust::{Authorities, AuthoritiesWithCommonName, Crl, Registration, Trust};
 pub use upstream::{
-    Balance, Ejection, Endpoint, Health, IdentityHeaders, Retries, Upstream, UpstreamIdentity,
-    UpstreamLimits, UpstreamTls,
+    Balance, Ejection, Endpoint, ForwardedCertificate, Health, IdentityHeaders, Retries, Upstream,
+    UpstreamIdentity, UpstreamLimits, UpstreamTls,
 };
 pub use values::{
     ByteRate, CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, FieldName, HostName, HttpsUrl,
@@ -141,6 +143,9 @@ pub struct Config {
     /// Names of the header fields that carry the identity.
     #[serde(default)]
     pub headers: Headers,
+    /// What signs for backends who sends a request. Needed as soon as an upstream asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assertion: Option<Assertion>,
     /// Networks of proxies whose `Forwarded` and `X-Forwarded-For` are believed. Of everybody else they are dropped.
     #[serde(default)]
     pub trusted_proxies: Vec<Network>,

@@ -5,7 +5,9 @@
 //! Nothing here waits for a store to judge a certificate, and nothing here knows the portal: sessions and pages come from
 //! the [`backstage`] that the app hands in.
 
+mod assertion;
 mod backstage;
+mod client_cert;
 mod connection;
 mod failure;
 mod fields;
@@ -30,12 +32,14 @@ mod target;
 mod tickets;
 mod timer;
 mod tls;
+mod told;
 mod trail;
 mod tunnel;
 mod upstream;
 mod wants;
 mod worker;
 
+pub use assertion::Assertions;
 pub use backstage::{Backstage, FoundSession, Later, Page, Session};
 pub use failure::codes;
 pub use load::Load;

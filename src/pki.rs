@@ -2,7 +2,7 @@
 //!
 //! In reading order: files ([`certificates`], [`server_key()`]) → one certificate by itself → the subject's identity →
 //! authorities and revocation lists → [`Trust`], a snapshot of them → [`Judge`] → [`ClientCertificates`], which is
-//! what rustls asks. Nothing here reads the configuration or the time, or knows of HTTP.
+//! what rustls asks. Beside them, [`AssertionKey`] signs for backends. Nothing here reads the configuration or the time, or knows of HTTP.
 
 mod pem;
 mod client;
@@ -32,6 +32,8 @@ mod serial;
 mod profile;
 mod issuer;
 
+mod assertion_key;
+
 pub mod development;
 
 #[cfg(test)]
@@ -39,6 +41,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use assertion_key::{AssertionKey, key_set};
 pub use authority::Authority;
 pub use certificate::Leaf;
 pub use client::client_config;

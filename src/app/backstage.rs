@@ -84,8 +84,8 @@ async fn found(
         if counts { sign_in.session(token, visitor).await } else { sign_in.glance(token, visitor).await };
     Ok(match current? {
         Current::SignedIn(signed_in) => {
-            let SignedIn { identity, role, method, purpose, .. } = *signed_in;
-            FoundSession::Holds(Session { identity, role, method, purpose })
+            let SignedIn { identity, role, method, purpose, certificate, .. } = *signed_in;
+            FoundSession::Holds(Session { identity, role, method, purpose, certificate })
         }
         Current::Over(end) => FoundSession::Over(end),
         Current::Nobody => FoundSession::Nobody,

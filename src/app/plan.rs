@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
+use super::assertion::{self, Signing};
 use super::certificates::{HostKeys, TicketSecretSource};
 use super::{back, certificates, issuer, notices, stores, trust, upstreams};
 use crate::clock::Clock;
@@ -15,7 +16,8 @@ use crate::config::{
     self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection,
 };
 use crate::edge::{
-    self, HostSettings, Policy, PolicySettings, RateTables, SignInPolicy, TicketKeys, Upstream, UpstreamTls,
+    self, Assertions, HostSettings, Policy, PolicySettings, RateTables, SignInPolicy, TicketKeys, Upstream,
+    UpstreamTls,
 };
 use crate::ops::Metrics;
 use crate::pki::{ClientCertificates, Issuer, Trust};
@@ -31,6 +33,8 @@ pub struct Plan<T = Trust> {
     pub(super) issuer: Option<Arc<Issuer>>,
     /// Towards the upstreams that have it.
     pub(super) upstream_tls: HashMap<String, UpstreamTls>,
+    /// `None` if nothing is signed for backends.
+    pub(super) signing: Option<Signing>,
 }
 
 /// Reads and checks all that `document` names. Starts nothing.
@@ -49,6 +53,8 @@ pub(super) fn plan_by<T>(
     let (hosts, found) = certificates::server_keys(document, now);
     found.into_iter().for_each(|problem| problems.push(problem));
     let (tickets, found) = certificates::ticket_secrets(document);
+    found.into_iter().for_each(|problem| problems.push(problem));
+    let (signing, found) = assertion::signing(document);
     found.into_iter().for_each(|problem| problems.push(problem));
     let trust = config.trust.as_ref().map(believe).transpose().unwrap_or_else(|errors| {
         problems.extend(errors.into_iter().map(|(pointer, message)| source.problem(&pointer, message)));
@@ -73,7 +79,7 @@ pub(super) fn plan_by<T>(
         found.iter().for_each(|problem| problems.push(problem.clone()));
         None
     });
-    problems.into_result(Plan { hosts, tickets, trust, issuer, upstream_tls })
+    problems.into_result(Plan { hosts, tickets, trust, issuer, upstream_tls, signing })
 }
 
 /// Builds the data path's snapshot.
@@ -83,8 +89,8 @@ pub(super) fn policy(
     upstreams: Vec<Arc<Upstream>>,
     trust: Option<&Arc<ArcSwap<Trust>>>,
     (tickets, rates): (&TicketKeys, &RateTables),
-    clock: &Clock,
-    metrics: &Metrics,
+    assertions: Option<Assertions>,
+    (clock, metrics): (&Clock, &Metrics),
 ) -> Result<Arc<Policy>, String> {
     let hosts = hosts
         .into_iter()
@@ -105,6 +111,7 @@ pub(super) fn policy(
         routes: config.routes.clone(),
         upstreams,
         headers: config.headers.clone(),
+        assertions,
         trusted_proxies: config.trusted_proxies.clone(),
         timeouts: config.timeouts,
         limits: config.limits,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -34,6 +35,8 @@ pub(super) struct Running {
     pub(super) runtime: Handle,
     pub(super) workers: Vec<Arc<Worker>>,
     pub(super) kept: Kept,
+    /// What backends verify assertions with (JSON); `None` if nothing is signed.
+    pub(super) key_set: ArcSwapOption<String>,
     /// Held for a moment only: whoever ends the gateway, or asks what is in force, doesn't wait for a reload.
     in_force: Mutex<InForce>,
     /// Held through a reload: one waits for the other.
@@ -74,6 +77,7 @@ pub(super) struct Prepared {
     issuer: Option<Arc<Issuer>>,
     upstreams: Vec<Arc<Upstream>>,
     names: Names,
+    key_set: Option<Arc<String>>,
 }
 
 /// What of a configuration in force goes on in the next one.
@@ -137,7 +141,8 @@ impl Prepared {
         before: Option<&Before>,
         around: (&Clock, &Metrics, &Handle),
     ) -> Result<Self, String> {
-        let Plan { mut hosts, tickets, trust: next, issuer, .. } = plan;
+        let Plan { mut hosts, tickets, trust: next, issuer, signing, .. } = plan;
+        let (assertions, key_set) = signing.map(|it| (it.assertions, Arc::new(it.key_set))).unzip();
         let (clock, metrics, runtime) = around;
         let (keeper, next) = match (next, &config.trust) {
             (Some(Next::First(first)), Some(settings)) => {
@@ -150,8 +155,8 @@ impl Prepared {
         let trust = keeper.as_ref().map(TrustKeeper::trust);
         let shared = before.and_then(|before| before.shared.as_ref());
         let tickets = Tickets::new(tickets, config, kept.state(), shared);
-        let kept_keys = (&kept.tickets, &kept.rates);
-        let policy = plan::policy(config, hosts, upstreams.clone(), trust, kept_keys, clock, metrics)?;
+        let (keys, around) = ((&kept.tickets, &kept.rates), (clock, metrics));
+        let policy = plan::policy(config, hosts, upstreams.clone(), trust, keys, assertions, around)?;
         let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
         let house = kept.house(&basis, pins, rules, runtime.clone())?;
         let (trust, registry) = (trust.cloned(), kept.registry.clone());
@@ -165,6 +170,7 @@ impl Prepared {
             adoption: None,
             upstreams,
             names,
+            key_set,
         })
     }
 
@@ -225,6 +231,7 @@ impl Running {
             runtime,
             workers,
             kept,
+            key_set: ArcSwapOption::new(prepared.key_set.clone()),
             in_force: Mutex::new(in_force),
             turn: Mutex::default(),
             seen: Mutex::new(seen),
@@ -354,6 +361,8 @@ impl Running {
             keeper.reports_to(&self.readiness);
             prepared.next.into_iter().for_each(|trust| keeper.commit(trust));
         }
+        // Before anybody signs with a new key.
+        self.key_set.store(prepared.key_set.take());
         self.workers.iter().for_each(|worker| worker.obey(&prepared.orders));
         let stapler = std::mem::replace(&mut *self.lock(), next).stapler;
         stapler.end();

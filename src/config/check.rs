@@ -3,6 +3,7 @@
 //! The configuration may have holes where other mistakes were found, so what is *missing* is asked of the source: an
 //! upstream with a bad endpoint still exists.
 
+mod assertion;
 mod headers;
 mod issuing;
 mod rate_limits;
@@ -32,6 +33,7 @@ pub(super) fn check(config: &Config, source: &Source, survivors: &Survivors) -> 
     report.routes();
     report.upstreams();
     report.headers();
+    report.assertion();
     report.limits();
     report.rate_limits();
     report.found

@@ -37,6 +37,7 @@ fn read(config: &mut Config) -> Vec<&mut PathBuf> {
         all.extend(files.into_iter().flatten());
     }
     all.extend(&mut config.resumption.secret_file);
+    all.extend(config.assertion.iter_mut().flat_map(|assertion| &mut assertion.keys));
     if let Some(trust) = &mut config.trust {
         match &mut trust.authorities {
             OneOrMany::One(authorities) => all.push(authorities.file_mut()),

@@ -64,12 +64,15 @@ pub enum Balance {
 }
 
 /// What the backend is told of the identity.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct UpstreamIdentity {
     /// Whether the identity header fields are set.
-    #[serde(default)]
     pub headers: IdentityHeaders,
+    /// Whether `X-Sekisho-Assertion` is set: the same, signed. Needs `assertion`.
+    pub assertion: bool,
+    /// Whether `Client-Cert` and `Client-Cert-Chain` (RFC 9440) are set.
+    pub client_certificate: ForwardedCertificate,
 }
 
 /// Whether the identity header fields are set. Copies sent by a client are removed either way.
@@ -81,4 +84,17 @@ pub enum IdentityHeaders {
     Plain,
     /// Not at all.
     None,
+}
+
+/// What of a connection's good certificate is passed on (RFC 9440). Copies sent by a client are removed either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ForwardedCertificate {
+    /// Nothing.
+    #[default]
+    None,
+    /// The certificate itself, in `Client-Cert`.
+    Leaf,
+    /// Also those that vouch for it, up to the one in `trust.authorities`, in `Client-Cert-Chain`.
+    Chain,
 }

@@ -60,6 +60,8 @@ pub struct Session {
     pub method: AuthMethod,
     /// What it is good for.
     pub purpose: Purpose,
+    /// The SHA-256 of the certificate that it was made with, if it was.
+    pub certificate: Option<[u8; 32]>,
 }
 
 /// A page for a refusal.

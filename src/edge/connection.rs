@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use rustls::ServerConnection;
 use rustls::pki_types::CertificateDer;
 
+use super::client_cert::ClientCert;
 use super::fields::Field;
 use super::policy::Host;
 use super::record::Record;
 use super::rules::Rules;
+use super::told::Person;
 use super::trail::Trail;
 use super::worker::Worker;
 use crate::config::ClientCertificate;
@@ -54,8 +56,10 @@ pub(super) struct Verdict {
     registry: i64,
     /// The role of the certificate's user, if the directory knows them.
     pub(super) role: Option<Role>,
-    /// Header lines with the identity, for upstreams that want them. Empty without an identity.
-    pub(super) identity: Box<[u8]>,
+    /// What backends are told of the certificate's user; `None` without an identity.
+    pub(super) person: Option<Person>,
+    /// What they are told of the certificate; made when first asked for.
+    client_cert: OnceLock<ClientCert>,
     /// Header lines with the client's address, up to where the authority of the request follows.
     pub(super) forwarded: Box<[u8]>,
     /// The connection's members of a log line.
@@ -152,6 +156,13 @@ impl Connection {
         record.trail.as_ref().map_or_else(|| self.peer.ip().to_canonical(), Trail::client)
     }
 
+    /// What backends are told of the certificate, which `verdict` must have found good.
+    pub(super) fn client_cert<'a>(&self, verdict: &'a Verdict) -> &'a ClientCert {
+        let issuers = &verdict.judgement.issuers;
+        let made = || self.chain.first().map(|leaf| ClientCert::new(leaf, issuers)).unwrap_or_default();
+        verdict.client_cert.get_or_init(made)
+    }
+
     /// The refusal of the certificate that was sent, if it isn't good.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         match self.verdict(self.worker.clock.now()).standing() {
@@ -222,12 +233,13 @@ fn judge(
         Standing::Good(identity) => Some(identity),
         Standing::Absent | Standing::Refused(_) => None,
     };
-    let lines = |identity| rules.policy.identity_lines(identity, role, AuthMethod::Certificate);
+    let person = |identity| Person::new(&rules.policy, identity, role, AuthMethod::Certificate);
     Arc::new(Verdict {
         generation,
         registry,
         role,
-        identity: identity.map(lines).unwrap_or_default(),
+        person: identity.map(person),
+        client_cert: OnceLock::new(),
         forwarded: forwarded_lines(peer),
         is_misdirected,
         log_client: format!("\"client\":\"{}\"", canonical(peer)).len(),
@@ -271,6 +283,7 @@ fn register(
         leaf: judgement.leaf.clone(),
         validity: judgement.validity,
         signer: judgement.signer.clone(),
+        issuers: Vec::new(),
     };
     (Arc::new(refused), None)
 }

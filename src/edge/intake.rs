@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Request;
+use jiff::Timestamp;
 
 use super::connection::Connection;
 use super::failure::Failure;
@@ -69,8 +70,10 @@ pub(super) struct ForPortal {
 /// A request that may go on.
 pub(super) struct Admitted {
     pub(super) permit: Permit,
-    /// Request line and fields as the upstream gets them.
-    pub(super) head: Bytes,
+    /// Request line and fields as the upstream gets them, but for an assertion.
+    head: Bytes,
+    /// What the assertion says, if the upstream wants one.
+    claims: Option<Vec<u8>>,
     pub(super) framing: Option<Framing>,
     pub(super) expects_continue: bool,
     pub(super) upgrade: bool,
@@ -83,6 +86,17 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
+    /// The whole head, to be sent now. An assertion is signed each time: who had to wait, or failed at one endpoint, may have
+    /// outlived the one before.
+    pub(super) fn head(&self, policy: &Policy, now: Timestamp) -> Bytes {
+        let claims = self.claims.as_ref().zip(policy.assertions.as_ref());
+        let Some(line) = claims.and_then(|(claims, assertions)| assertions.line(claims, now)) else {
+            return self.head.clone();
+        };
+        let (fields, end) = self.head.split_at(self.head.len() - b"\r\n".len());
+        [fields, &line, end].concat().into()
+    }
+
     /// Whether a body follows.
     pub(super) const fn has_body(&self) -> bool {
         !matches!(self.framing, None | Some(Framing::Length(0)))
@@ -171,12 +185,7 @@ pub(super) fn admit(
     let per_identity = policy.rates.per_identity.iter().filter(|_| identity.is_some());
     count(policy, record, sender, named.iter().chain(per_identity))?;
     let expects_continue = expects_continue(request);
-    let with_identity = policy.upstreams[permit.upstream()].tells_identity();
-    let identity = match &record.session {
-        _ if !with_identity => &[],
-        Some(standing) => &*standing.lines,
-        None => &*verdict.identity,
-    };
+    let told = place.told(record, &policy.upstreams[permit.upstream()]);
     let forwarded = record.trail.as_ref().map(Trail::lines);
     let lines = forward::Lines {
         request,
@@ -184,11 +193,12 @@ pub(super) fn admit(
         authority: &authority,
         forwarded: forwarded.as_deref().unwrap_or(&verdict.forwarded),
         request_id: &record.request_id,
-        identity,
+        told: told.parts(),
         expects_continue,
     };
     Ok(Taken::Forward(Admitted {
         head: forward::request_head(policy, &lines),
+        claims: told.claims,
         permit,
         framing: request.framing,
         expects_continue,

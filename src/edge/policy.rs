@@ -6,6 +6,7 @@ use std::sync::Arc;
 use prometheus::{Histogram, IntCounter};
 use rustls::ServerConfig;
 
+use super::assertion::Assertions;
 use super::fields::OwnedFields;
 use super::rates::{Limit, Limits as Rates, RateTables};
 use super::target::is_below;
@@ -13,7 +14,7 @@ use super::upstream::Upstream;
 use crate::config::{
     ClientCertificate, Headers, HostName, Limits, Network, RateLimits, Rejection, Require, Timeouts,
 };
-use crate::domain::{AuthMethod, ContractId, Identity, Role};
+use crate::domain::{ContractId, Role};
 use crate::ops::Metrics;
 
 /// What a policy is made of.
@@ -26,6 +27,8 @@ pub struct PolicySettings {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Names of the identity fields.
     pub headers: Headers,
+    /// What signs for the upstreams that want it.
+    pub assertions: Option<Assertions>,
     /// Whose word is taken for where a client is.
     pub trusted_proxies: Vec<Network>,
     /// Deadlines.
@@ -69,6 +72,7 @@ pub struct Policy {
     pub(super) upstreams: Vec<Arc<Upstream>>,
     pub(super) owned: OwnedFields,
     pub(super) headers: Headers,
+    pub(super) assertions: Option<Assertions>,
     pub(super) trusted_proxies: Vec<Network>,
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
@@ -136,6 +140,7 @@ impl Policy {
             upstreams,
             owned: OwnedFields::new(&settings.headers),
             headers: settings.headers,
+            assertions: settings.assertions,
             trusted_proxies: settings.trusted_proxies,
             timeouts: settings.timeouts,
             limits: settings.limits,
@@ -152,23 +157,6 @@ impl Policy {
     /// Whether a certificate alone counts as having signed in.
     pub(super) fn certificate_suffices(&self) -> bool {
         self.sign_in.as_ref().is_some_and(|sign_in| sign_in.certificate_suffices)
-    }
-
-    /// Header lines that tell a backend who is there.
-    pub(super) fn identity_lines(
-        &self,
-        identity: &Identity,
-        role: Option<Role>,
-        method: AuthMethod,
-    ) -> Box<[u8]> {
-        let Headers { contract, user, role: role_name, auth_method, .. } = &self.headers;
-        let Identity { contract: contract_id, user: user_id } = identity;
-        let mut lines =
-            format!("{contract}: {contract_id}\r\n{user}: {user_id}\r\n{auth_method}: {method}\r\n");
-        if let Some(role) = role {
-            lines.push_str(&format!("{role_name}: {role}\r\n"));
-        }
-        lines.into_bytes().into()
     }
 
     /// The route of a normalised path: the longest that matches.

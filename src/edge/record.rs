@@ -109,6 +109,11 @@ impl Record {
         &self.verdict.rules
     }
 
+    /// What time it is.
+    pub(super) fn now(&self) -> Timestamp {
+        self.connection.worker.clock.now()
+    }
+
     /// The request is on its way to an upstream.
     pub(super) fn forward(&mut self, upstream: usize) {
         self.upstream = Some(upstream);

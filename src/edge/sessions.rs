@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::backstage::{FoundSession, Session};
 use super::fields::Field;
 use super::policy::Policy;
+use super::told::Person;
 use crate::clock;
 use crate::domain::{SESSION_COOKIE, SessionKey, SessionToken, Visitor};
 use crate::ops::escape_into;
@@ -39,8 +40,8 @@ pub(super) enum Known {
 #[derive(Debug)]
 pub(super) struct Standing {
     pub(super) session: Session,
-    /// Header lines with the identity.
-    pub(super) lines: Box<[u8]>,
+    /// What backends are told.
+    pub(super) person: Person,
     /// Members of a log line.
     pub(super) log: Box<[u8]>,
 }
@@ -50,9 +51,9 @@ impl Known {
     pub(super) fn new(found: FoundSession, policy: &Policy) -> Self {
         match found {
             FoundSession::Holds(session) => {
-                let lines = policy.identity_lines(&session.identity, Some(session.role), session.method);
+                let person = Person::new(policy, &session.identity, Some(session.role), session.method);
                 let log = log_members(&session);
-                Self::Holds(Arc::new(Standing { session, lines, log }))
+                Self::Holds(Arc::new(Standing { session, person, log }))
             }
             other => Self::Not(other),
         }

@@ -82,11 +82,6 @@ impl Upstream {
         &self.name
     }
 
-    /// Whether it is told who is there.
-    pub(super) fn tells_identity(&self) -> bool {
-        self.settings.identity.headers == config::IdentityHeaders::Plain
-    }
-
     /// What it was made from.
     pub const fn settings(&self) -> &config::Upstream {
         &self.settings

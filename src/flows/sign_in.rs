@@ -102,6 +102,8 @@ pub struct SignedIn {
     pub at: Timestamp,
     /// The sign-in before.
     pub previous: Option<LastSignIn>,
+    /// The SHA-256 of the certificate that they showed, if they did.
+    pub certificate: Option<[u8; 32]>,
 }
 
 /// What became of a sign-in by PIN.

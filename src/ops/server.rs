@@ -1,5 +1,6 @@
 //! The listener for operators, in plain HTTP/1.1: `/metrics`, `/livez`, `/readyz`; from the machine itself also `/config`,
-//! `/upstreams` and, by POST, `/reload` and `/upstreams/NAME/ENDPOINT/drain`.
+//! `/upstreams` and, by POST, `/reload` and `/upstreams/NAME/ENDPOINT/drain`. For backends: the keys that assertions are
+//! verified with.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -21,10 +22,14 @@ use super::{Metrics, Readiness};
 
 /// What a command of ours says of itself.
 pub const COMMAND: &str = "sekisho-command";
+/// Where the keys are that backends verify assertions with.
+const KEY_SET: &str = "/.well-known/jwks.json";
+/// How long a copy of them may be used. docs/backends.md counts on it.
+const KEY_SET_AGE: &str = "max-age=300";
 /// How long a connection may stay open after a hand-over.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// What an operator may have done from the machine itself.
+/// What the app answers. All but the keys is for the machine itself.
 pub trait Operations: Send + Sync + 'static {
     /// Reads the configuration anew, or says what is wrong with it. May block.
     fn reload(&self) -> Result<(), String>;
@@ -34,6 +39,8 @@ pub trait Operations: Send + Sync + 'static {
     fn upstreams(&self) -> String;
     /// Keeps new requests from an endpoint, or lets them in again; `false` if there is no such endpoint.
     fn drain(&self, upstream: &str, endpoint: &str, is_drained: bool) -> bool;
+    /// The keys that assertions are verified with, in JSON; `None` if nothing is signed.
+    fn key_set(&self) -> Option<Arc<String>>;
 }
 
 /// Serves until it is dropped, or until `handed_over` is true: then somebody else accepts at this address, and
@@ -61,7 +68,8 @@ pub async fn serve(
                 let answering = Answering {
                     metrics: metrics.clone(),
                     readiness: readiness.clone(),
-                    operations: is_local.then(|| operations.clone()),
+                    operations: operations.clone(),
+                    is_local,
                 };
                 let service = service_fn(move |request| {
                     let answering = answering.clone();
@@ -108,8 +116,9 @@ async fn ended(handed_over: &mut watch::Receiver<bool>) {
 struct Answering {
     metrics: Metrics,
     readiness: Readiness,
-    /// `None` for whoever isn't on this machine.
-    operations: Option<Arc<dyn Operations>>,
+    operations: Arc<dyn Operations>,
+    /// Whether who asks is on this machine.
+    is_local: bool,
 }
 
 impl Answering {
@@ -128,23 +137,26 @@ impl Answering {
                 let (status, detail) = self.readiness.look();
                 text(status, detail)
             }
-            "/config" => match &self.operations {
-                Some(operations) => text(StatusCode::OK, operations.config()),
-                None => from_elsewhere(),
+            "/config" if self.is_local => text(StatusCode::OK, self.operations.config()),
+            "/config" => from_elsewhere(),
+            KEY_SET => match self.operations.key_set() {
+                Some(keys) => key_set(&keys),
+                None => text(StatusCode::NOT_FOUND, "no `assertion` is configured\n".to_owned()),
             },
-            "/upstreams" => match &self.operations {
-                Some(operations) => text(StatusCode::OK, operations.upstreams()),
-                None => from_elsewhere(),
-            },
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "try /metrics, /livez, /readyz, /config or /upstreams\n".to_owned(),
-            ),
+            "/upstreams" if self.is_local => text(StatusCode::OK, self.operations.upstreams()),
+            "/upstreams" => from_elsewhere(),
+            _ => {
+                let told = format!("try /metrics, /livez, /readyz, /config, /upstreams or {KEY_SET}\n");
+                text(StatusCode::NOT_FOUND, told)
+            }
         }
     }
 
     async fn reload(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let Some(operations) = self.operations.clone() else { return from_elsewhere() };
+        if !self.is_local {
+            return from_elsewhere();
+        }
+        let operations = self.operations.clone();
         if let Err(refused) = is_command(request) {
             return refused;
         }
@@ -158,14 +170,16 @@ impl Answering {
 
 impl Answering {
     fn drain(&self, request: &Request<Incoming>, path: &str) -> Response<Full<Bytes>> {
-        let Some(operations) = &self.operations else { return from_elsewhere() };
+        if !self.is_local {
+            return from_elsewhere();
+        }
         if let Err(refused) = is_command(request) {
             return refused;
         }
         let parts: Vec<_> = path.split('/').skip(2).collect();
         let is_drained = match parts[..] {
-            [upstream, endpoint, "drain"] => operations.drain(upstream, endpoint, true),
-            [upstream, endpoint, "undrain"] => operations.drain(upstream, endpoint, false),
+            [upstream, endpoint, "drain"] => self.operations.drain(upstream, endpoint, true),
+            [upstream, endpoint, "undrain"] => self.operations.drain(upstream, endpoint, false),
             _ => false,
         };
         if is_drained {
@@ -188,6 +202,14 @@ fn is_command(request: &Request<Incoming>) -> Result<(), Response<Full<Bytes>>> 
 
 fn from_elsewhere() -> Response<Full<Bytes>> {
     text(StatusCode::FORBIDDEN, "only from this machine\n".to_owned())
+}
+
+fn key_set(keys: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(keys.to_owned().into()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/jwk-set+json"));
+    headers.insert(CACHE_CONTROL, hyper::header::HeaderValue::from_static(KEY_SET_AGE));
+    response
 }
 
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {

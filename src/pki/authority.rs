@@ -17,7 +17,7 @@ use super::{der, strength};
 /// A CA's certificate, checked for what webpki does not check: keyUsage, and everything about an anchor.
 #[derive(Debug, Clone)]
 pub struct Authority {
-    der: CertificateDer<'static>,
+    der: Arc<CertificateDer<'static>>,
     name: Vec<u8>,
     issuer: Vec<u8>,
     key: Vec<u8>,
@@ -54,7 +54,7 @@ impl Authority {
             (content(certificate.subject().as_raw())?, content(certificate.issuer().as_raw())?);
         let subject = certificate.subject().to_string();
         let (signs_crls, validity) = (usage.crl_sign(), Validity::of(certificate.validity()));
-        let common_name = None;
+        let (common_name, der) = (None, Arc::new(der));
         Ok(Self { der, name, issuer, key, subject, signs_crls, path_length, validity, common_name })
     }
 
@@ -70,6 +70,11 @@ impl Authority {
             (one, another) => one.is_none() && another.is_none(),
         };
         self.name == other.name && self.key == other.key && !is_same_form
+    }
+
+    /// The certificate.
+    pub(super) fn der(&self) -> &Arc<CertificateDer<'static>> {
+        &self.der
     }
 
     /// The subject, for people.
@@ -152,7 +157,7 @@ impl Authorities {
             let vouched_for =
                 all.iter().any(|other| other.key != authority.key && other.is_issuer_of(authority));
             if vouched_for && !authority.is_issuer_of(authority) {
-                intermediates.push(authority.der.clone());
+                intermediates.push(CertificateDer::clone(&authority.der));
             } else if let Ok(anchor) = anchor_from_trusted_cert(&authority.der) {
                 anchors.push(anchor.to_owned());
             }

@@ -1,6 +1,7 @@
 //! How a trust judges a chain: (chain, trust, now) → a judgement. Pure; the signatures are webpki's work.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -32,19 +33,22 @@ pub struct Judgement {
     pub validity: Option<Validity>,
     /// Who signed it: SHA-256 of that CA's public key, as [`super::Issuer::id`] has it. `None` unless the standing is good.
     pub signer: Option<String>,
+    /// Who vouches for it: the CA that signed it first, the authority that we believe last. Empty unless the standing is good.
+    pub issuers: Vec<Arc<CertificateDer<'static>>>,
 }
 
 impl Judgement {
     /// The judgement of a connection without a certificate.
-    pub const ABSENT: Self = Self { standing: Standing::Absent, leaf: None, validity: None, signer: None };
+    pub const ABSENT: Self =
+        Self { standing: Standing::Absent, leaf: None, validity: None, signer: None, issuers: Vec::new() };
 
     /// The last second at which a good standing holds.
     pub fn valid_until(&self) -> Option<Timestamp> {
         self.validity.map(|validity| validity.until)
     }
 
-    const fn refused(refusal: Refusal, leaf: Option<Leaf>) -> Self {
-        Self { standing: Standing::Refused(refusal), leaf, validity: None, signer: None }
+    fn refused(refusal: Refusal, leaf: Option<Leaf>) -> Self {
+        Self { standing: Standing::Refused(refusal), leaf, ..Self::ABSENT }
     }
 }
 
@@ -56,6 +60,8 @@ struct Accepted<'a> {
     common_name: &'a CommonNameForm,
     /// Whose signature the leaf bears.
     signer: String,
+    /// All that vouch for it, up to the anchor.
+    issuers: Vec<Arc<CertificateDer<'static>>>,
 }
 
 impl Trust {
@@ -75,11 +81,12 @@ impl Trust {
             return Judgement::refused(refusal, Some(examined.leaf));
         }
         match self.believe(first, &examined, others, now) {
-            Ok((identity, Accepted { validity, signer, .. })) => Judgement {
+            Ok((identity, Accepted { validity, signer, issuers, .. })) => Judgement {
                 standing: Standing::Good(identity),
                 leaf: Some(examined.leaf),
                 validity: Some(validity),
                 signer: Some(signer),
+                issuers,
             },
             Err(refusal) => Judgement::refused(refusal, Some(examined.leaf)),
         }
@@ -155,7 +162,9 @@ impl Trust {
         let common_name = own.unwrap_or(&self.common_name);
 
         let signer = issuers[0].key_id();
-        let Some(crls) = &self.crls else { return Ok(Accepted { validity, common_name, signer }) };
+        let vouching = issuers.iter().map(|issuer| issuer.der().clone()).collect();
+        let accepted = |validity| Accepted { validity, common_name, signer, issuers: vouching };
+        let Some(crls) = &self.crls else { return Ok(accepted(validity)) };
         let serials = path.intermediate_certificates().map(|certificate| certificate.serial());
         for (serial, issuer) in std::iter::once(path.end_entity().serial()).chain(serials).zip(&issuers) {
             let crl = crls
@@ -172,7 +181,7 @@ impl Trust {
             }
             validity = validity.and(crl.speaks_for(self.grace));
         }
-        Ok(Accepted { validity, common_name, signer })
+        Ok(accepted(validity))
     }
 
     /// The authority at the end of the path, if it may vouch for somebody over so many intermediates.

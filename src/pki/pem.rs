@@ -4,10 +4,15 @@
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::{self, PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use zeroize::Zeroizing;
+
+/// What nobody but the owner, and at most the group's readers, may do with a secret's file.
+const FORBIDDEN: u32 = 0o037;
 
 /// A file that does not hold what it should. It prints as a sentence that begins with the file's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +91,19 @@ pub fn revocation_list_in(file: &Path, content: Vec<u8>) -> Result<Vec<u8>, File
         (Some(_), Some(_)) => Err(FileError::new(file, "there is more than one CRL in it")),
         (None, _) => Err(nothing(file, "CRL", &content, &sections)),
     }
+}
+
+/// The text of a file that is nobody else's to read.
+pub(super) fn secret(file: &Path) -> Result<Zeroizing<String>, FileError> {
+    let content = read(file).map(Zeroizing::new)?;
+    let told = |error| FileError::new(file, format!("it cannot be read: {error}"));
+    let mode = fs::metadata(file).map_err(told)?.mode();
+    if mode & FORBIDDEN != 0 {
+        let told = format!("others may read or write it (mode {:o}): `chmod 600` ends that", mode & 0o777);
+        return Err(FileError::new(file, told));
+    }
+    let text = std::str::from_utf8(&content).map_err(|_| FileError::new(file, "it is not text"))?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, FileError> {

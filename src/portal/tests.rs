@@ -71,6 +71,7 @@ fn signed_in(role: Role) -> SignedIn {
         purpose: Purpose::Full,
         at: "2026-11-23T00:15:00Z".parse().unwrap(),
         previous: Some(previous),
+        certificate: None,
     }
 }
 

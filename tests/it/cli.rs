@@ -6,9 +6,11 @@ mod issuing;
 mod serve;
 mod staff;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::support::process::{Outcome, sekisho};
+use crate::support::process::{Outcome, SEKISHO, sekisho};
 
 /// Asserts that a command failed with `code`, printed nothing on stdout and exactly this on stderr.
 #[track_caller]
@@ -104,4 +106,21 @@ fn the_schema_is_json_and_knows_every_part_of_the_file() {
     }
     let markdown = sekisho(Path::new("/"), &["schema", "--markdown"]).good();
     assert_eq!(markdown, include_str!("../../docs/configuration.md"));
+}
+
+#[test]
+fn a_key_for_assertions_is_nobody_elses_and_its_public_half_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key.pem");
+    let made = std::fs::File::create(&file).unwrap();
+    // As a shell makes it: open to others.
+    std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let mut command = std::process::Command::new(SEKISHO);
+    assert!(command.args(["assertion", "key"]).stdout(made).status().unwrap().success());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let key = sekisho::pki::AssertionKey::read(&file).unwrap();
+    let printed = sekisho(folder.path(), &["assertion", "jwks", "key.pem"]).good();
+    assert_eq!(printed, sekisho::pki::key_set([&key]) + "\n");
+    let Outcome { code, stderr, .. } = sekisho(folder.path(), &["assertion", "jwks", "key.pem", "none.pem"]);
+    assert_eq!((code, stderr.contains("none.pem: there is no such file")), (Some(66), true), "{stderr}");
 }

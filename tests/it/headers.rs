@@ -7,7 +7,7 @@ use crate::support::http2::{Http2, Version};
 use crate::support::pki::Ca;
 
 /// Every name that is ours, in many spellings, with a value that nobody but an attacker sends.
-const FORGED: [&str; 32] = [
+const FORGED: [&str; 40] = [
     "X-Contract-Id",
     "x-contract-id",
     "X-CONTRACT-ID",
@@ -40,6 +40,14 @@ const FORGED: [&str; 32] = [
     "Via",
     "Proxy",
     "X-Sekisho-Assertion",
+    "x-sekisho-assertion",
+    "X_Sekisho_Assertion",
+    "X_SEKISHO.ASSERTION",
+    "x-sekisho_assertion",
+    "CLIENT-CERT",
+    "Client_Cert_Chain",
+    "client.cert.chain",
+    "client-cert_chain",
 ];
 
 fn forged() -> Vec<(&'static str, &'static str)> {

@@ -244,10 +244,8 @@ fn the_ops_listener_says_how_the_gate_is() {
     let gate = Gate::start(&backend);
     assert_eq!(plain_get(gate.ops, "/livez"), (200, "alive\n".to_owned()));
     assert_eq!(plain_get(gate.ops, "/readyz"), (200, "ready\n".to_owned()));
-    assert_eq!(
-        plain_get(gate.ops, "/"),
-        (404, "try /metrics, /livez, /readyz, /config or /upstreams\n".to_owned())
-    );
+    let told = "try /metrics, /livez, /readyz, /config, /upstreams or /.well-known/jwks.json\n";
+    assert_eq!(plain_get(gate.ops, "/"), (404, told.to_owned()));
     assert_eq!(plain_get(gate.ops, "/metrics/").0, 404);
     let (status, body) = crate::support::client::plain(gate.ops, "POST", "/metrics");
     assert_eq!((status, body), (405, "only GET and HEAD\n".to_owned()));

@@ -1,5 +1,6 @@
 //! What the tests stand on: a CA, a gate, a backend and a client, each real, each on a port of its own.
 
+pub mod assertion;
 pub mod backend;
 pub mod chrome;
 pub mod client;

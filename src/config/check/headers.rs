@@ -18,10 +18,12 @@ const FRAMING: [&str; 10] = [
 ];
 
 /// What means something else to a backend. The gate may remove one of these, but not put an identity in it.
-const TAKEN: [&str; 14] = [
+const TAKEN: [&str; 17] = [
     "accept",
     "accept-encoding",
     "authorization",
+    "client-cert",
+    "client-cert-chain",
     "content-encoding",
     "content-type",
     "cookie",
@@ -33,6 +35,7 @@ const TAKEN: [&str; 14] = [
     "referer",
     "set-cookie",
     "via",
+    "x-sekisho-assertion",
 ];
 
 impl Report<'_> {

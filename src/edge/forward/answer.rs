@@ -39,8 +39,9 @@ pub(in crate::edge) async fn answer(
         let link = attempt.open(waiting.timer()).await?;
         let endpoint = link.endpoint().clone();
         record.at(&endpoint);
-        let mut exchange = Exchange::begin(&rules, admitted, link, waiting.timer());
-        match head(&mut exchange, waiting).await {
+        let head = admitted.head(&rules.policy, record.now());
+        let mut exchange = Exchange::begin(&rules, admitted, head, link, waiting.timer());
+        match head_of(&mut exchange, waiting).await {
             Ok(mut head) => {
                 if attempt.goes_on(&endpoint, Outcome::Answer(head.status), may_repeat) {
                     attempt.take_back(exchange.into_link());
@@ -66,7 +67,7 @@ pub(in crate::edge) async fn answer(
 }
 
 /// The head of the response.
-async fn head(exchange: &mut Exchange, waiting: &mut impl Waiting) -> Result<ResponseHead, Broken> {
+async fn head_of(exchange: &mut Exchange, waiting: &mut impl Waiting) -> Result<ResponseHead, Broken> {
     loop {
         match std::future::poll_fn(|cx| waiting.poll_answer(cx, exchange)).await? {
             Answer::Head(head) => return Ok(head),

@@ -113,8 +113,14 @@ enum Receiving {
 }
 
 impl Exchange {
-    /// Begins to send an admitted request over `link`.
-    pub(in crate::edge) fn begin(rules: &Arc<Rules>, admitted: &Admitted, link: Link, timer: &Timer) -> Self {
+    /// Begins to send an admitted request with this head over `link`.
+    pub(in crate::edge) fn begin(
+        rules: &Arc<Rules>,
+        admitted: &Admitted,
+        head: Bytes,
+        link: Link,
+        timer: &Timer,
+    ) -> Self {
         let timeouts = &rules.policy.timeouts;
         let (stage, patience) = match (admitted.has_body(), admitted.expects_continue) {
             (true, true) => (Stage::Held, CONTINUE),
@@ -127,7 +133,7 @@ impl Exchange {
             upstream: admitted.permit.upstream(),
             link,
             sending: Sending {
-                head: admitted.head.clone(),
+                head,
                 lines: BytesMut::new(),
                 data: Bytes::new(),
                 is_chunked: admitted.framing == Some(Framing::Chunked),

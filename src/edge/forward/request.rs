@@ -17,8 +17,8 @@ pub(in crate::edge) struct Lines<'a> {
     /// Header lines that say where the client is, up to where the authority follows.
     pub(in crate::edge) forwarded: &'a [u8],
     pub(in crate::edge) request_id: &'a str,
-    /// Header lines that say who is there, for an upstream that is told.
-    pub(in crate::edge) identity: &'a [u8],
+    /// Header lines that say who is there, as far as the upstream is told.
+    pub(in crate::edge) told: [&'a [u8]; 3],
     pub(in crate::edge) expects_continue: bool,
 }
 
@@ -35,7 +35,7 @@ pub(in crate::edge) fn request_head(policy: &Policy, lines: &Lines<'_>) -> Bytes
     put(&mut out, &[b" HTTP/1.1\r\nHost: ", lines.authority.as_bytes(), b"\r\n"]);
     put_client_fields(&mut out, policy, lines.request.fields);
     put_framing(&mut out, lines);
-    out.put_slice(lines.identity);
+    put(&mut out, &lines.told);
     let authority = lines.authority.as_bytes();
     put(&mut out, &[lines.forwarded, authority, b"\"\r\nX-Forwarded-Host: ", authority, b"\r\n"]);
     let id_name = policy.headers.request_id.as_str().as_bytes();

@@ -48,7 +48,10 @@ impl ResponseHead {
             let start = part.as_ptr().addr().wrapping_sub(origin);
             start..start + part.len()
         };
-        let fields = passed(&response.fields).map(|field| (range(field.name), range(field.value))).collect();
+        // By what only the gate says of the client, which no cache on the way can know (RFC 9440, section 2.4).
+        let varies_by_ours = tokens(&response.fields, "vary").any(is_only_for_requests);
+        let passed = passed(&response.fields).filter(|field| !(varies_by_ours && field.is("vary")));
+        let fields = passed.map(|field| (range(field.name), range(field.value))).collect();
         Ok(Self {
             status,
             framing,
@@ -58,7 +61,7 @@ impl ResponseHead {
             },
             keeps_alive: response.minor == 1 && !closes && framing != Framing::UntilClose,
             no_store: false,
-            added: Vec::new(),
+            added: varies_by_ours.then(|| ("Vary", "*".to_owned())).into_iter().collect(),
             fields,
             bytes,
         })
@@ -88,6 +91,14 @@ impl ResponseHead {
     }
 }
 
+/// Fields that tell a backend of the client, and that no response may have (RFC 9440, sections 2.2 and 2.3). A client that got
+/// one back could take it elsewhere.
+fn is_only_for_requests(name: &[u8]) -> bool {
+    ["client-cert", "client-cert-chain", "x-sekisho-assertion"]
+        .iter()
+        .any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
+}
+
 fn passed<'a>(fields: &'a [Field<'a>]) -> impl Iterator<Item = &'a Field<'a>> {
     let has_connection = fields.iter().any(|field| field.is("connection"));
     fields.iter().filter(move |field| {
@@ -98,6 +109,7 @@ fn passed<'a>(fields: &'a [Field<'a>]) -> impl Iterator<Item = &'a Field<'a>> {
         !(is_hop_by_hop(field.name)
             || field.is("content-length")
             || is_ours()
+            || is_only_for_requests(field.name)
             || has_connection && is_named())
     })
 }
@@ -133,6 +145,23 @@ mod tests {
         .unwrap();
         let fields: Vec<_> = head.fields().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();
         assert_eq!(fields, [(b"X-End".to_vec(), b"".to_vec()), (b"A".to_vec(), b"b".to_vec())]);
+    }
+
+    #[test]
+    fn what_only_a_backend_sees_of_the_client_ends_here_and_no_cache_is_told_to_vary_by_it() {
+        for (lines, expected) in [
+            ("Client-Cert: :a:\r\nclient-cert-chain: :a:\r\nX-Sekisho-Assertion: a\r\nA: b\r\n", "A: b\n"),
+            ("Vary: Accept, Client-Cert\r\nA: b\r\n", "A: b\nVary: *\n"),
+            ("vary: accept\r\nVARY: client-cert-chain\r\n", "Vary: *\n"),
+            ("Vary: x-sekisho-assertion\r\n", "Vary: *\n"),
+            ("Vary: Client-Certs\r\n", "Vary: Client-Certs\n"),
+            ("Client-Certs: a\r\n", "Client-Certs: a\n"),
+        ] {
+            let head = take(&format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 0\r\n\r\n"), false).unwrap();
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            let line = |field: Field<'_>| format!("{}: {}\n", text(field.name), text(field.value));
+            assert_eq!(head.fields().map(line).collect::<String>(), expected, "{lines}");
+        }
     }
 
     #[test]

@@ -296,8 +296,11 @@ fn is_bound(record: &SessionRecord, visitor: &Visitor) -> bool {
 }
 
 fn signed_in(record: SessionRecord, role: Role) -> SignedIn {
-    let SessionRecord { identity, method, purpose, created_at, previous, .. } = record;
-    SignedIn { identity, role, method, purpose, at: created_at, previous }
+    let SessionRecord { identity, method, purpose, created_at, previous, chain } = record;
+    // One that can't be decoded was refused before (`holds`).
+    let leaf = chain.first().and_then(|text| BASE64_STANDARD.decode(text).ok());
+    let certificate = leaf.map(|leaf| Sha256::digest(leaf).into());
+    SignedIn { identity, role, method, purpose, at: created_at, previous, certificate }
 }
 
 fn new_token(identity: &Identity) -> Result<SessionToken, Unavailable> {

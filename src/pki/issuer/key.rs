@@ -1,7 +1,5 @@
 //! The CA's private key: in a file, encrypted or not, or in an HSM.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use pkcs8::EncryptedPrivateKeyInfoRef;
@@ -13,9 +11,6 @@ use zeroize::Zeroizing;
 use super::super::pem as files;
 use super::hsm::Hsm;
 use super::{IssuerError, IssuerKeySource, IssuerPart};
-
-/// What nobody but the owner, and at most the group's readers, may do with the file.
-const FORBIDDEN: u32 = 0o037;
 
 /// The CA's private key.
 pub(super) enum IssuerKey {
@@ -80,7 +75,8 @@ fn read(file: &Path, passphrase: Option<&Path>) -> Result<KeyPair, IssuerError> 
         part: IssuerPart::Key,
         message: format!("{}: {problem}", file.display()),
     };
-    let text = private(file).map_err(|message| IssuerError { part: IssuerPart::Key, message })?;
+    let text = files::secret(file)
+        .map_err(|error| IssuerError { part: IssuerPart::Key, message: error.to_string() })?;
     let parsed = pem::parse(text.as_bytes()).map_err(|_| blame("it is not in PEM".to_owned()))?;
     let tag = parsed.tag().to_owned();
     let der = Zeroizing::new(parsed.into_contents());
@@ -108,22 +104,8 @@ fn read(file: &Path, passphrase: Option<&Path>) -> Result<KeyPair, IssuerError> 
         .map_err(|_| blame("the key is broken, or of a kind that isn't used for signing here".to_owned()))
 }
 
-/// A file that is nobody else's to read.
-fn private(file: &Path) -> Result<Zeroizing<String>, String> {
-    let content = files::read(file).map(Zeroizing::new).map_err(|error| error.to_string())?;
-    let mode = fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?.mode();
-    if mode & FORBIDDEN != 0 {
-        return Err(format!(
-            "{}: others may read or write it (mode {:o}): `chmod 600` ends that",
-            file.display(),
-            mode & 0o777
-        ));
-    }
-    let text = std::str::from_utf8(&content).map_err(|_| format!("{}: it is not text", file.display()))?;
-    Ok(Zeroizing::new(text.to_owned()))
-}
-
 /// A secret by itself in a file; the line end that editors leave behind isn't part of it.
 fn secret(file: &Path) -> Result<Zeroizing<String>, String> {
-    Ok(Zeroizing::new(private(file)?.trim_end_matches(['\r', '\n']).to_owned()))
+    let text = files::secret(file).map_err(|error| error.to_string())?;
+    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

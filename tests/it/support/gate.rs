@@ -6,7 +6,7 @@ use std::path::Path;
 use sekisho::app::{ConfigFile, Gateway, StartError};
 use sekisho::clock::Clock;
 use sekisho::config;
-use sekisho::pki::{Trust, TrustSource};
+use sekisho::pki::{AssertionKey, Trust, TrustSource};
 use tempfile::TempDir;
 
 use super::backend::Backend;
@@ -226,7 +226,8 @@ impl Drop for Gate {
     }
 }
 
-/// A folder with all that a gate is made from: `sekisho.yaml`, `server.pem`, `server.key`, `ca.pem`, `ca.crl`.
+/// A folder with all that a gate is made from: `sekisho.yaml`, `server.pem`, `server.key`, `ca.pem`, `ca.crl`; and the keys
+/// `now.pem` and `next.pem`, if it signs for backends.
 pub fn lay_out(endpoints: &[SocketAddr], ca: &Ca, settings: &Settings<'_>) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
@@ -241,6 +242,11 @@ pub fn lay_out(endpoints: &[SocketAddr], ca: &Ca, settings: &Settings<'_>) -> Te
         write("issuer.pem", &issuer.pem());
         write("issuer.crl", &issuer.crl(&[]));
         super::write_secret(&folder.path().join("issuer.key"), issuer.key_pem().as_bytes());
+    }
+    if settings.yaml.contains("assertion:") {
+        for name in ["now.pem", "next.pem"] {
+            super::write_secret(&folder.path().join(name), AssertionKey::generate().unwrap().as_bytes());
+        }
     }
     super::write_secret(&folder.path().join("password"), super::postgres::PASSWORD.as_bytes());
     if settings.people {
