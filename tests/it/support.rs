@@ -1,6 +1,7 @@
 //! What the tests stand on: a CA, a gate, a backend and a client, each real, each on a port of its own.
 
 pub mod backend;
+pub mod balancer;
 pub mod chrome;
 pub mod client;
 pub mod demo;
