@@ -136,7 +136,7 @@ impl Connection {
 
     /// The connection's members of the log line of a request that came along `trail`.
     pub(super) fn log_of(&self, verdict: &Verdict, trail: &Trail) -> Vec<u8> {
-        let client = format!("\"client\":\"{}\",\"proxy\":\"{}\"", trail.client(), canonical(self.peer));
+        let client = format!("\"client\":\"{}\",\"proxy\":\"{}\"", trail.client(), self.peer);
         [client.as_bytes(), &verdict.log[verdict.log_client..]].concat()
     }
 
@@ -153,7 +153,7 @@ impl Connection {
 
     /// Where a request comes from, as far as anybody who is trusted says.
     pub(super) fn address(&self, record: &Record) -> IpAddr {
-        record.trail.as_ref().map_or_else(|| self.peer.ip().to_canonical(), Trail::client)
+        record.trail.as_ref().map_or_else(|| self.peer.ip(), Trail::client)
     }
 
     /// What backends are told of the certificate, which `verdict` must have found good.
@@ -242,7 +242,7 @@ fn judge(
         client_cert: OnceLock::new(),
         forwarded: forwarded_lines(peer),
         is_misdirected,
-        log_client: format!("\"client\":\"{}\"", canonical(peer)).len(),
+        log_client: format!("\"client\":\"{peer}\"").len(),
         log: log_members(&host, peer, tls, &judgement, identity),
         judgement,
         rules,
@@ -292,14 +292,9 @@ fn der(chain: &[CertificateDer<'_>]) -> Arc<[Vec<u8>]> {
     chain.iter().map(|certificate| certificate.to_vec()).collect()
 }
 
-/// A socket for both families shows IPv4 addresses as mapped ones.
-fn canonical(peer: SocketAddr) -> SocketAddr {
-    SocketAddr::new(peer.ip().to_canonical(), peer.port())
-}
-
 /// RFC 7239, section 6: an IPv6 address is quoted and in brackets.
 fn forwarded_lines(peer: SocketAddr) -> Box<[u8]> {
-    let address = peer.ip().to_canonical();
+    let address = peer.ip();
     let node = if address.is_ipv6() { format!("\"[{address}]\"") } else { address.to_string() };
     format!(
         "X-Forwarded-For: {address}\r\nX-Forwarded-Proto: https\r\nForwarded: for={node};proto=https;host=\""
@@ -325,7 +320,7 @@ fn log_members(
         out.push(b'"');
     };
     // First: a trusted proxy may know better.
-    member("client", &canonical(peer).to_string());
+    member("client", &peer.to_string());
     member("host", &host.name);
     member("tls_version", tls.version);
     member("tls_suite", tls.suite);

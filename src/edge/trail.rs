@@ -46,7 +46,7 @@ impl Trail {
     }
 
     fn walk(nodes: &[Option<IpAddr>], peer: IpAddr, trusted: &[Network]) -> Self {
-        let mut hops = vec![peer.to_canonical()];
+        let mut hops = vec![peer];
         for node in nodes.iter().rev() {
             // A name instead of an address, or none: the last proxy that has one stands for what is behind it.
             let Some(address) = node else { break };

@@ -60,6 +60,12 @@ struct Accepted {
     proxies: Option<Arc<[Network]>>,
 }
 
+impl Accepted {
+    fn new(tcp: TcpStream, peer: SocketAddr, proxies: Option<Arc<[Network]>>) -> Self {
+        Self { tcp, peer: canonical(peer), proxies }
+    }
+}
+
 /// The phases of the gate's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -205,7 +211,7 @@ impl Worker {
                 _ = phase.changed() => continue,
             };
             match accepted {
-                Ok((tcp, peer)) => self.admit(Accepted { tcp, peer, proxies: proxies.clone() }),
+                Ok((tcp, peer)) => self.admit(Accepted::new(tcp, peer, proxies.clone())),
                 Err(error) => {
                     // Out of file descriptors, most likely: let some close before the next try.
                     tracing::warn!(%error, "A listener can't accept");
@@ -215,7 +221,7 @@ impl Worker {
         }
         // What the kernel has accepted for us already would be reset by closing the socket: serve it.
         while let Some(Ok((tcp, peer))) = futures_util::FutureExt::now_or_never(listener.accept()) {
-            self.admit(Accepted { tcp, peer, proxies: proxies.clone() });
+            self.admit(Accepted::new(tcp, peer, proxies.clone()));
         }
     }
 
@@ -275,20 +281,24 @@ impl Worker {
     ) -> Option<(TlsStream<Socket>, Arc<Host>, Option<FromSource>)> {
         timer.set(policy.timeouts.handshake.get());
         let Accepted { mut tcp, peer, proxies } = accepted;
+        let mut is_named = proxies.is_none();
         let shaking = async {
             tcp.set_nodelay(true).map_err(|_| HandshakeFailure::Closed)?;
-            let speaks_for_others = match proxies {
-                Some(proxies) => {
-                    let source = client_behind(&mut tcp, peer, &proxies).await?;
-                    source.inspect(|behind| *client = *behind).is_none()
-                }
-                None => false,
-            };
-            let from_source = if speaks_for_others { None } else { self.welcome(*client, policy)? };
+            if let Some(proxies) = proxies
+                && let Some(behind) = client_behind(&mut tcp, peer, &proxies).await?
+            {
+                (*client, is_named) = (behind, true);
+            }
+            // A proxy's own connection is nobody's.
+            let from_source = if is_named { self.welcome(*client, policy)? } else { None };
             let (io, host) = tls::accept(tcp, policy).await?;
             Ok((io, host, from_source))
         };
         let shaken = timer.bound(shaking).await.unwrap_or(Err(HandshakeFailure::Timeout));
+        // A proxy that names nobody and leaves has looked whether we are here, as it does every second or so.
+        if !is_named && matches!(shaken, Err(HandshakeFailure::Closed)) {
+            return None;
+        }
         shaken.inspect_err(|failure| self.note_failure(*client, peer, failure)).ok()
     }
 
@@ -330,11 +340,17 @@ async fn client_behind(
         return Err(HandshakeFailure::UnknownProxy);
     }
     match proxy_protocol::read(tcp).await {
-        Ok(Passed::Client(client)) => Ok(Some(client)),
+        // In version 1 some name themselves where nobody is meant.
+        Ok(Passed::Client(client)) => Ok(Some(canonical(client)).filter(|client| *client != peer)),
         Ok(Passed::Peer) => Ok(None),
         Err(Missing::Closed) => Err(HandshakeFailure::Closed),
         Err(Missing::Broken(Broken(why))) => Err(HandshakeFailure::ProxyHeader(why)),
     }
+}
+
+/// A socket for both families shows IPv4 addresses as mapped ones. From here on there are none.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Counts a connection as open until it is dropped.

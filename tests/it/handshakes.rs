@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::Arc;
 
 use rustls::ClientConnection;
@@ -11,6 +12,7 @@ use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::gate::{CERT, Gate, Settings, WWW};
 use crate::support::pki::{COMMON_NAME, Ca};
+use crate::support::service::Service;
 use crate::support::{PATIENCE, eventually};
 
 fn gate(backend: &Backend, yaml: &str) -> Gate {
@@ -206,4 +208,23 @@ fn a_connection_over_the_cap_is_closed_at_once_and_counted() {
     assert_eq!(gate.metric("sekisho_connections_accepted_total"), 2.0);
     drop(first);
     eventually("room for one more", || gate.client().connect(WWW).is_ok());
+}
+
+/// A socket for both families has IPv4 clients at addresses of IPv6; nobody who reads a log does.
+#[test]
+fn a_failed_handshake_is_logged_with_the_address_that_the_client_has() {
+    let service = Service::started(&Backend::start(), |folder| {
+        let file = folder.join("sekisho.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replacen("'127.0.0.1:0'", "'[::]:0'", 1)).unwrap();
+        let mut command = Command::new(folder.join("sekisho"));
+        command.args(["serve", "--config"]).arg(file);
+        command
+    });
+    let mut tcp = TcpStream::connect(("127.0.0.1", service.address.port())).unwrap();
+    tcp.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let said = service.says("A handshake failed", 1);
+    let address = tcp.local_addr().unwrap().to_string();
+    assert_eq!((&said["client"], &said["peer"]), (&address.as_str().into(), &address.as_str().into()));
+    assert_eq!(said["cause"], "tls");
 }

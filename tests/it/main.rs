@@ -52,6 +52,7 @@ mod rate_limits;
 mod overload;
 mod forwarding;
 mod proxy_protocol;
+mod balancers;
 mod giving_up;
 mod bodies;
 mod tunnels;

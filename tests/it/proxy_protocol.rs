@@ -81,6 +81,25 @@ fn a_health_check_and_an_unknown_client_keep_the_proxys_address() {
     }
 }
 
+/// Which is how load balancers look whether the port is open, every second or so.
+#[test]
+fn a_proxy_that_names_nobody_and_leaves_has_failed_at_nothing() {
+    let gate = gate(&Backend::start(), LOCAL, "");
+    for header in [b"".to_vec(), V1[..20].to_vec(), v2(0x20), b"PROXY UNKNOWN\r\n".to_vec()] {
+        let mut tcp = TcpStream::connect(gate.address).unwrap();
+        tcp.write_all(&header).unwrap();
+        tcp.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(tcp.read(&mut [0]).unwrap(), 0);
+    }
+    // One that names a client and leaves speaks for that client.
+    let mut tcp = TcpStream::connect(gate.address).unwrap();
+    tcp.write_all(V1).unwrap();
+    tcp.shutdown(std::net::Shutdown::Write).unwrap();
+    gate.counts(&failures("closed"), 1.0);
+    gate.counts("sekisho_connections", 0.0);
+    assert_eq!(gate.metric(&failures("closed")), 1.0);
+}
+
 #[test]
 fn who_is_no_configured_proxy_is_refused_with_and_without_a_header() {
     let gate = gate(&Backend::start(), "proxy_protocol: { from: [10.0.0.0/8] }", "");
@@ -139,6 +158,20 @@ fn a_trusted_proxy_names_the_client_and_nobody_vouches_for_what_is_left_of_it() 
 }
 
 #[test]
+fn a_trusted_proxy_sends_several_clients_over_one_connection() {
+    let backend = Backend::start();
+    let gate = gate(&backend, "", "trusted_proxies: [127.0.0.1/32]");
+    let mut connection = gate.tanaka().connect(CERT).unwrap();
+    for (number, client) in ["203.0.113.9", "2001:db8::9", "203.0.113.9"].into_iter().enumerate() {
+        let line = format!("GET /banking/a HTTP/1.1\r\nHost: {CERT}\r\nX-Forwarded-For: {client}\r\n\r\n");
+        connection.send(line.as_bytes());
+        assert_eq!(connection.response().unwrap().status, 200);
+        assert_eq!(backend.received()[number].values("x-forwarded-for"), [format!("{client}, 127.0.0.1")]);
+        assert_eq!(gate.log_line(number + 1)["client"], client);
+    }
+}
+
+#[test]
 fn nobody_else_says_where_the_client_is() {
     let backend = Backend::start();
     let gate = gate(&backend, "", "trusted_proxies: [10.0.0.0/8]");
@@ -157,9 +190,7 @@ fn a_trusted_proxy_that_contradicts_itself_is_refused() {
 
 #[test]
 fn a_throttle_counts_the_real_source() {
-    let usual = people::yaml("");
-    let lockout = usual.lines().find(|line| line.trim_start().starts_with("lockout:")).unwrap();
-    let strict = usual.replace(lockout, "  lockout: { attempts: 6, per_source: { attempts: 2, per: 1h } }");
+    let strict = people::throttled_yaml();
     let settings = Settings {
         listener: LOCAL,
         yaml: &strict,
@@ -180,4 +211,21 @@ fn a_throttle_counts_the_real_source() {
     assert!(audit.contains("\"source\":\"203.0.113.9\""), "{audit}");
     assert!(audit.contains("\"source\":\"2001:db8::9\""), "{audit}");
     assert!(!audit.contains("\"source\":\"127.0.0.1\""), "{audit}");
+}
+
+/// Typing wrong PINs and naming another address each time escapes no throttle, and blames nobody else.
+#[test]
+fn who_is_no_trusted_proxy_is_throttled_wherever_it_says_it_is() {
+    let yaml = format!("{}trusted_proxies: [10.0.0.0/8]", people::throttled_yaml());
+    let settings = Settings { yaml: &yaml, routes: Some(ROUTES), people: true, ..Settings::default() };
+    let gate = Gate::with(&Backend::start(), Ca::new("Mihon Bank CA-G1"), settings);
+    let mut browser = Browser::new(&gate);
+    let tries = |number: u8| {
+        let claims = format!("X-Forwarded-For: 203.0.113.{number}\r\nForwarded: for=203.0.113.{number}");
+        browser.try_pin_with(ITO.0, "wrong1", &[&claims]).status
+    };
+    assert_eq!([1, 2, 3].map(tries), [200, 200, 429]);
+    let audit = gate.file("audit.log");
+    assert!(audit.contains("\"source\":\"127.0.0.1\""), "{audit}");
+    assert!(!audit.contains("203.0.113."), "{audit}");
 }

@@ -132,7 +132,9 @@ fn sighup_and_the_command_reload_a_gate_that_watches_nothing() {
     };
     process.signal(Signal::HUP);
     eventually("SIGHUP reloads", || reloaded("1"));
-    let outcome = sekisho(path, &["reload", "--ops", &ops]);
+    // On a machine without authorities of its own, such as a small container: nothing here is encrypted.
+    let nowhere = [("SSL_CERT_FILE", "/nowhere"), ("SSL_CERT_DIR", "/nowhere")];
+    let outcome = Running::sekisho_with(path, &["reload", "--ops", &ops], &nowhere).wait();
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "reloaded\n"), "{}", outcome.stderr);
     assert!(reloaded("2"));
     let against = |file: &str| sekisho(path, &["check", "--config", file, "--against", &ops]).good();

@@ -2,6 +2,7 @@
 
 pub mod assertion;
 pub mod backend;
+pub mod balancer;
 pub mod chrome;
 pub mod client;
 pub mod demo;

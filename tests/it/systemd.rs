@@ -64,6 +64,10 @@ fn systemd_hears_of_readiness_life_succession_and_the_end() {
         }
     };
     let mut service = Service::started(&backend, |folder| {
+        // The ports that it gets are written into its file, which it would tell as a reload.
+        let file = folder.join("sekisho.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{text}\nreload: {{ on_change: false }}\n")).unwrap();
         // As systemd does, it says whom of its processes it means.
         let mut command = Command::new("sh");
         command.args(["-c", "WATCHDOG_PID=$$ exec ./sekisho serve --config \"$0\""]);

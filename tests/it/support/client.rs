@@ -1,7 +1,7 @@
 //! A client that speaks TLS well and HTTP as badly as a test wants: bytes in, bytes out.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -21,6 +21,7 @@ pub struct Client {
     roots: Arc<RootCertStore>,
     /// Sent before TLS, each part on its own.
     pub greeting: Vec<Vec<u8>>,
+    source: Option<IpAddr>,
 }
 
 impl Client {
@@ -31,7 +32,7 @@ impl Client {
         let roots = Arc::new(roots);
         let config =
             builder(rustls::ALL_VERSIONS).with_root_certificates(roots.clone()).with_no_client_auth();
-        Self { address, config, roots, greeting: Vec::new() }
+        Self { address, config, roots, greeting: Vec::new(), source: None }
     }
 
     /// The same with a certificate, and no sessions from before.
@@ -53,12 +54,18 @@ impl Client {
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::in_memory_sessions(16);
-        Self { address: self.address, config, roots: self.roots.clone(), greeting: self.greeting.clone() }
+        Self { config, ..self.clone() }
     }
 
     /// The same behind a proxy that sends this first.
     pub fn behind(mut self, header: &[u8]) -> Self {
         self.greeting = vec![header.to_vec()];
+        self
+    }
+
+    /// The same from another address of this machine.
+    pub fn from(mut self, source: &str) -> Self {
+        self.source = Some(source.parse().unwrap());
         self
     }
 
@@ -70,15 +77,31 @@ impl Client {
 
     /// Connects and shakes hands with the host `name`.
     pub fn connect(&self, name: &str) -> io::Result<Connection> {
-        self.connect_over(TcpStream::connect(self.address)?, name)
+        self.connect_over(self.dial()?, name)
     }
 
     /// The same with a small receive buffer: the gate soon has to wait for a client that doesn't read.
     pub fn connect_narrow(&self, name: &str) -> io::Result<Connection> {
-        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None)?;
+        let socket = self.socket()?;
         socket.set_recv_buffer_size(16 << 10)?;
         socket.connect(&self.address.into())?;
         self.connect_over(socket.into(), name)
+    }
+
+    /// A connection without a word yet.
+    pub fn dial(&self) -> io::Result<TcpStream> {
+        let socket = self.socket()?;
+        socket.connect(&self.address.into())?;
+        socket.set_tcp_nodelay(true)?;
+        Ok(socket.into())
+    }
+
+    fn socket(&self) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None)?;
+        if let Some(source) = self.source {
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
+        Ok(socket)
     }
 
     fn connect_over(&self, tcp: TcpStream, name: &str) -> io::Result<Connection> {

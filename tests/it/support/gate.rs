@@ -209,6 +209,13 @@ impl Gate {
         super::client::plain_get(self.ops, "/metrics").1
     }
 
+    /// The handshakes that failed: a line of the metrics for each cause.
+    pub fn handshake_failures(&self) -> Vec<String> {
+        let text = self.metrics();
+        let lines = text.lines().filter(|line| line.starts_with("sekisho_handshake_failures_total{"));
+        lines.map(str::to_owned).collect()
+    }
+
     /// The value of one metric, labels included in its name as they are printed.
     pub fn metric(&self, name: &str) -> f64 {
         self.metrics()

@@ -39,9 +39,10 @@ impl Http2 {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let config = client.clone().offering(&["h2"]).config;
+        let tcp = client.dial().unwrap();
+        tcp.set_nonblocking(true).unwrap();
         let (sender, connection) = runtime.block_on(async {
-            let mut tcp = tokio::net::TcpStream::connect(client.address).await.unwrap();
-            tcp.set_nodelay(true).unwrap();
+            let mut tcp = tokio::net::TcpStream::from_std(tcp).unwrap();
             tcp.write_all(&client.greeting.concat()).await.unwrap();
             let server = ServerName::try_from(name.to_owned()).unwrap();
             let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));

@@ -40,6 +40,13 @@ audit: {{ file: audit.log }}
     )
 }
 
+/// The same, where two tries from one source are enough for an hour.
+pub fn throttled_yaml() -> String {
+    let usual = yaml("");
+    let lockout = usual.lines().find(|line| line.trim_start().starts_with("lockout:")).unwrap();
+    usual.replace(lockout, "  lockout: { attempts: 6, per_source: { attempts: 2, per: 1h } }")
+}
+
 /// Routes for people who have signed in, for administrators, for the contract, for certificates, for everybody.
 pub const ROUTES: &str = "  - { path: /banking, require: signed_in, upstream: banking }
   - { path: /administration, require: signed_in, roles: [administrator], upstream: banking }
@@ -230,6 +237,15 @@ impl Browser {
         assert_eq!(page.status, 200, "{}", page.text());
         let fields = [("contract", CONTRACT), ("user", user), ("pin", pin), ("to", to)];
         self.post(WWW, "/sekisho/sign-in", &page, &fields)
+    }
+
+    /// The same with more header lines.
+    pub fn try_pin_with(&mut self, user: &str, pin: &str, lines: &[&str]) -> Response {
+        let page = self.open(WWW, "/sekisho/sign-in");
+        let token = hidden(&page.text(), "token");
+        let fields = [("token", token.as_str()), ("contract", CONTRACT), ("user", user), ("pin", pin)];
+        let origin = format!("Origin: https://{WWW}:{}", self.port);
+        self.post_raw(WWW, "/sekisho/sign-in", &fields, &[&[origin.as_str()], lines].concat())
     }
 
     /// Signs in by PIN.
