@@ -39,6 +39,9 @@ mod upstream;
 mod wants;
 mod worker;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 pub use assertion::Assertions;
 pub use backstage::{Backstage, FoundSession, Later, Page, Session};
 pub use failure::codes;

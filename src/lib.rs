@@ -50,6 +50,11 @@ pub mod client;
 // Pure words of the domain: identities, standings and their reasons.
 pub mod domain;
 
+// What fuzzing and a test run on bytes from outside.
+#[cfg(all(unix, any(test, fuzzing)))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 // The only reader of the time.
 #[cfg(unix)]
 pub mod clock;

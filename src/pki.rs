@@ -36,6 +36,9 @@ mod assertion_key;
 
 pub mod development;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -26,6 +26,8 @@ mod refusals;
 mod notices;
 mod theme;
 mod when;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -41,6 +41,10 @@ pub struct Limits {
     pub h2_streams: NonZeroU32,
     /// HTTP/2 streams that a client may reset before they were answered; then the connection is closed.
     pub h2_resets: NonZeroU32,
+    /// HTTP/2 frames that are no part of a request (SETTINGS, PING, PRIORITY, WINDOW_UPDATE, RST_STREAM, unknown ones) that a
+    /// client may send; then the connection is closed. Each request gives back four of them, each KiB of responses one, and
+    /// each second a twentieth of them all.
+    pub h2_frames: NonZeroU32,
     /// Unused connections that are kept per endpoint and worker.
     pub upstream_idle_connections: u32,
 }
@@ -62,6 +66,7 @@ impl Default for Limits {
             body: Size::kib(1 << 20),
             h2_streams: count(128),
             h2_resets: count(64),
+            h2_frames: count(1_000),
             upstream_idle_connections: 128,
         }
     }

@@ -87,8 +87,26 @@ impl Connection {
         is_reserve: bool,
     ) -> Arc<Self> {
         let chain = session.peer_certificates().unwrap_or_default();
-        let chain: Vec<_> = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        let tls = TlsFacts::of(session);
+        let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        Self::judged(worker, rules, host, peer, (TlsFacts::of(session), chain), is_reserve)
+    }
+
+    /// A connection in no TLS, whose client has shown nothing.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn bare(worker: Arc<Worker>, host: Arc<Host>) -> Arc<Self> {
+        let (rules, peer) = (worker.rules(), ([127, 0, 0, 1], 1).into());
+        let tls = TlsFacts { version: "none", suite: "none", resumed: false };
+        Self::judged(worker, rules, host, peer, (tls, Vec::new()), false)
+    }
+
+    fn judged(
+        worker: Arc<Worker>,
+        rules: Arc<Rules>,
+        host: Arc<Host>,
+        peer: SocketAddr,
+        (tls, chain): (TlsFacts, Vec<CertificateDer<'static>>),
+        is_reserve: bool,
+    ) -> Arc<Self> {
         let now = worker.clock.now();
         let verdict = judge(&worker, Footing { rules, host, is_misdirected: false }, peer, &tls, &chain, now);
         let began_good = matches!(verdict.standing(), Standing::Good(_));
@@ -169,6 +187,13 @@ impl Connection {
             Standing::Refused(refusal) => Some(*refusal),
             Standing::Absent | Standing::Good(_) => None,
         }
+    }
+
+    /// The client sent so much of something that it lost its connection.
+    pub(super) fn note_flood(&self, cause: &'static str) {
+        self.worker.metrics.h2_floods.with_label_values(&[cause]).inc();
+        let host = &*self.verdict(self.worker.clock.now()).host.name;
+        tracing::info!(client = %self.peer, host, cause, "A flood over HTTP/2 was cut off");
     }
 
     /// Whether the connection had its right to be here taken away (T3), or its host. One that never had it is left alone:

@@ -13,8 +13,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio_rustls::server::TlsStream;
 
+#[cfg(any(test, fuzzing))]
+pub(super) use self::head::parse_request;
 pub(super) use self::head::{BadHead, HeadEnd, parse_response, parse_trailers};
 use self::request::{Client, bad_head, take};
 use self::request_body::RequestBody;
@@ -31,7 +32,7 @@ use super::respond;
 use super::rules::Rules;
 use super::sessions::Question;
 use super::slowness::Slowness;
-use super::socket::Socket;
+use super::socket::ClientIo;
 use super::timer::{LAST_CALL, Timer};
 use super::tunnel;
 use super::wants::Wants;
@@ -48,7 +49,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
-pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, timer: Timer) {
+pub(super) async fn serve<Io: ClientIo>(io: Io, connection: Arc<Connection>, timer: Timer) {
     let rules = connection.worker.rules();
     let http1 = Http1 {
         io,
@@ -67,8 +68,8 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
     http1.run().await;
 }
 
-struct Http1 {
-    io: TlsStream<Socket>,
+struct Http1<Io> {
+    io: Io,
     /// What the client sent and nobody has taken yet.
     read: BytesMut,
     /// Lines and small parts on their way to the client, then one large part.
@@ -109,7 +110,7 @@ enum After {
     Tunnel(Box<(Exchange, Record, Option<Question>)>),
 }
 
-impl Http1 {
+impl<Io: ClientIo> Http1<Io> {
     async fn run(mut self) {
         loop {
             let next = self.next_head().await;
@@ -394,7 +395,7 @@ impl Http1 {
             match scratch::poll_read(&mut self.io, cx, &mut self.read) {
                 Poll::Ready(Ok(1..)) => {}
                 // It has said all that it had to say; that it still listens shows a layer below.
-                Poll::Ready(Ok(0)) => return self.io.get_ref().0.poll_closed(cx).is_ready(),
+                Poll::Ready(Ok(0)) => return self.io.poll_gone(cx).is_ready(),
                 Poll::Ready(Err(_)) => return true,
                 Poll::Pending => return false,
             }
@@ -422,12 +423,12 @@ impl Http1 {
 }
 
 /// A client that waits for the answer to its request, whose body `decoder` reads.
-struct Turn<'a> {
-    http1: &'a mut Http1,
+struct Turn<'a, Io> {
+    http1: &'a mut Http1<Io>,
     decoder: &'a mut Decoder,
 }
 
-impl Waiting for Turn<'_> {
+impl<Io: ClientIo> Waiting for Turn<'_, Io> {
     fn timer(&self) -> &Timer {
         &self.http1.timer
     }

@@ -1,12 +1,14 @@
 //! HTTP/2 towards the client: hyper reads the frames, we judge each request as HTTP/1.1's and answer it.
 
+mod meter;
 mod relay;
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio_rustls::server::TlsStream;
 
+use self::meter::Metered;
 pub(super) use self::relay::Streams;
 use self::relay::{Body, RequestBody};
 use super::backstage;
@@ -50,6 +53,8 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
     let policy = worker.rules().policy.clone();
     let (limits, timeouts) = (policy.limits, policy.timeouts);
     let service = service_fn(|request| answer(connection.clone(), streams.clone(), request));
+    let has_too_many_frames = Arc::new(AtomicBool::new(false));
+    let io = Metered::new(io, limits.h2_frames.get(), has_too_many_frames.clone());
     let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(limits.h2_streams.get())
         .max_pending_accept_reset_streams(limits.h2_resets.get() as usize)
@@ -65,20 +70,28 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
     let mut is_ending = false;
     // Whoever connected a moment before the drain has a request on its way.
     let (mut is_new, mut is_last_call) = (true, false);
-    std::future::poll_fn(|cx| {
+    let flood = std::future::poll_fn(|cx| {
         timer.register(cx);
-        if serving.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+        if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+            let is_calmed = ended.err().is_some_and(|error| is_calmed(&error));
+            let has_too_many_frames = has_too_many_frames.load(Ordering::Relaxed);
+            return Poll::Ready(match (has_too_many_frames, is_calmed) {
+                (true, _) => Some("frames"),
+                (_, true) => Some("protocol"),
+                _ => None,
+            });
         }
         let is_idle = streams.open.load(Ordering::Relaxed) == 0;
         if is_idle != was_idle || (!is_idle && timer.is_late()) {
             was_idle = is_idle;
             timer.set(if is_idle { timeouts.idle.get() } else { LOOK });
         }
-        let is_flooded = streams.is_flooded(limits.h2_resets.get() as usize);
-        if is_flooded || streams.is_stalled() || (is_ending && timer.is_late()) {
-            // A client that opens streams and resets or doesn't read them, or doesn't go: no goodbye.
-            return Poll::Ready(());
+        if streams.is_flooded(limits.h2_resets.get() as usize) {
+            return Poll::Ready(Some("resets"));
+        }
+        if streams.is_stalled() || (is_ending && timer.is_late()) {
+            // A client that opens streams and doesn't read them, or doesn't go: no goodbye.
+            return Poll::Ready(None);
         }
         is_new &= is_idle;
         let is_draining = worker.is_draining();
@@ -98,6 +111,15 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
         Poll::Pending
     })
     .await;
+    if let Some(cause) = flood {
+        connection.note_flood(cause);
+    }
+}
+
+/// Whether h2 ended the connection because of more than it takes of something: it says ENHANCE_YOUR_CALM then.
+fn is_calmed(error: &hyper::Error) -> bool {
+    let reason = error.source().and_then(|source| source.downcast_ref::<h2::Error>()?.reason());
+    reason == Some(h2::Reason::ENHANCE_YOUR_CALM)
 }
 
 /// One request, from its head to the head of its response; the response's body goes its own way.

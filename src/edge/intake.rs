@@ -281,11 +281,15 @@ fn path_as_sent(target: &[u8]) -> String {
     String::from_utf8_lossy(&path[..path.len().min(1024)]).into_owned()
 }
 
-/// `CONNECT` opens tunnels, `TRACE` shows what only backends should see, `PRI` belongs to HTTP/2.
+/// `CONNECT` opens tunnels, `TRACE` shows what only backends should see, `PRI` belongs to HTTP/2. Methods are in upper case:
+/// a backend that takes `head` for `HEAD` sends no body where we would wait for one, and take the next answer for it.
 fn check_method(method: &str) -> Result<(), Failure> {
     match method {
         "CONNECT" | "TRACE" | "PRI" => Err(Failure::MethodNotAllowed),
         _ if method.len() > LONGEST_METHOD => Err(Failure::MethodNotAllowed),
+        _ if !method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') => {
+            Err(Failure::MethodNotAllowed)
+        }
         _ => Ok(()),
     }
 }

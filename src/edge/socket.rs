@@ -6,6 +6,26 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// A client's connection once its handshake is through.
+pub(super) trait ClientIo: AsyncRead + AsyncWrite + Unpin {
+    /// Ready once the client is gone for good, for after it has said that it sends nothing more.
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Bytes that the client's side of the network has taken so far.
+    fn written(&self) -> u64;
+}
+
+impl ClientIo for TlsStream<Socket> {
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.get_ref().0.poll_closed(cx)
+    }
+
+    fn written(&self) -> u64 {
+        self.get_ref().0.written
+    }
+}
 
 /// A TCP stream that stops reading when its budget is spent.
 #[derive(Debug)]
@@ -29,16 +49,11 @@ impl Socket {
 
     /// Ready once the client has closed its side of the TCP connection, or it broke. For after a close_notify, which
     /// ends only what the client sends (RFC 8446, section 6.1): a client may well wait for the answer behind it.
-    pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         match ready!(self.tcp.poll_peek(cx, &mut ReadBuf::new(&mut [0]))) {
             Ok(0) | Err(_) => Poll::Ready(()),
             Ok(_) => Poll::Pending,
         }
-    }
-
-    /// Bytes that the client, or the kernel for it, has taken.
-    pub(super) const fn written(&self) -> u64 {
-        self.written
     }
 
     /// Whether more was sent than was allowed.

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_rustls::server::TlsStream;
 
 use super::backstage::{FoundSession, Later};
 use super::connection::Connection;
 use super::record::Record;
 use super::rules::Rules;
 use super::sessions::Question;
-use super::socket::Socket;
+use super::socket::ClientIo;
 use super::timer::Timer;
 use super::upstream::Link;
 use crate::clock;
@@ -27,8 +26,8 @@ const WINDOW: usize = 16 << 10;
 
 /// Carries bytes until the tunnel ends. `early` is what the client sent behind its request; `session`, what the tunnel
 /// stands on, if it isn't the certificate.
-pub(super) async fn run(
-    mut client: TlsStream<Socket>,
+pub(super) async fn run<Io: ClientIo>(
+    mut client: Io,
     early: BytesMut,
     link: Link,
     connection: &Connection,

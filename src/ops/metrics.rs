@@ -89,6 +89,8 @@ metrics! {
     handshake_failures: IntCounterVec = "sekisho_handshake_failures_total" ["cause"];
     /// Time from accept to the end of the TLS handshake, in seconds.
     handshake_duration: Histogram = "sekisho_handshake_duration_seconds";
+    /// HTTP/2 connections that were cut off because their client sent too much of something, by cause.
+    h2_floods: IntCounterVec = "sekisho_h2_floods_total" ["cause"];
     /// Judgements of client certificates, by host and standing.
     standings: IntCounterVec = "sekisho_standings_total" ["host", "standing"];
     /// Requests that were answered, by host and class of status (0xx: none was sent).

@@ -29,7 +29,11 @@ pub(in crate::edge) struct ResponseHead {
 
 impl ResponseHead {
     /// Takes the head of `length` bytes out of `buffer`.
-    pub(super) fn take(buffer: &mut BytesMut, length: usize, is_head: bool) -> Result<Self, &'static str> {
+    pub(in crate::edge) fn take(
+        buffer: &mut BytesMut,
+        length: usize,
+        is_head: bool,
+    ) -> Result<Self, &'static str> {
         let bytes = buffer.split_to(length).freeze();
         let response = parse_response(&bytes).map_err(|bad| match bad {
             BadHead::Malformed(why) => why,

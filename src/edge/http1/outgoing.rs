@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use super::{After, Http1, LINGER, SMALL, response_head, scratch};
 use crate::clock;
@@ -15,11 +15,12 @@ use crate::edge::forward;
 use crate::edge::record::Record;
 use crate::edge::respond::Reply;
 use crate::edge::slowness::TooSlow;
+use crate::edge::socket::ClientIo;
 
-impl Http1 {
+impl<Io: ClientIo> Http1<Io> {
     /// The client doesn't take what is there for it (T26): from here on the deadline is its own.
     pub(super) fn poll_stalled(&mut self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
-        let taken = self.io.get_ref().0.written();
+        let taken = self.io.written();
         // Who takes something, though not all, is slow at most.
         if self.is_stalled && taken > self.taken {
             self.go_on()?;
@@ -38,7 +39,7 @@ impl Http1 {
         if !std::mem::replace(&mut self.is_stalled, false) {
             return Ok(());
         }
-        let taken = self.io.get_ref().0.written() - self.taken;
+        let taken = self.io.written() - self.taken;
         self.slowness.moved(taken, clock::instant()).map_err(|TooSlow| Failure::ClientStalled)
     }
 

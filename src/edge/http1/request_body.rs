@@ -4,25 +4,23 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use tokio::io::AsyncReadExt;
-use tokio_rustls::server::TlsStream;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::edge::failure::Failure;
 use crate::edge::forward::{BodySource, Part};
 use crate::edge::framing::{Decoded, Decoder};
-use crate::edge::socket::Socket;
 
 /// How much is read at once: a TLS record's worth.
 const READ: usize = 16 << 10;
 
 /// The connection, lent for one poll.
-pub(super) struct RequestBody<'a> {
-    pub(super) io: &'a mut TlsStream<Socket>,
+pub(super) struct RequestBody<'a, Io> {
+    pub(super) io: &'a mut Io,
     pub(super) read: &'a mut BytesMut,
     pub(super) decoder: &'a mut Decoder,
 }
 
-impl BodySource for RequestBody<'_> {
+impl<Io: AsyncRead + Unpin> BodySource for RequestBody<'_, Io> {
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Result<Part, Failure>> {
         loop {
             match self.decoder.decode(self.read) {

@@ -261,7 +261,7 @@ impl Connection {
 
     fn fill(&mut self) -> Option<()> {
         let mut part = [0; 16 << 10];
-        match self.stream.read(&mut part) {
+        match self.read(&mut part) {
             Ok(0) => None,
             Ok(length) => {
                 self.buffer.extend_from_slice(&part[..length]);
@@ -271,6 +271,21 @@ impl Connection {
                 assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "nothing came for {PATIENCE:?}");
                 None
             }
+        }
+    }
+
+    /// Reads without writing first what couldn't be written: a gate that has hung up may have said why before that.
+    fn read(&mut self, part: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.conn.reader().read(part) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            if self.stream.conn.read_tls(&mut self.stream.sock)? == 0 {
+                // The reader says whether that was a goodbye.
+                return self.stream.conn.reader().read(part);
+            }
+            self.stream.conn.process_new_packets().map_err(io::Error::other)?;
         }
     }
 }

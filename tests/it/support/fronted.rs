@@ -16,8 +16,11 @@ use super::pki::{Ca, Credential};
 pub struct Fronted {
     pub address: SocketAddr,
     /// Of each connection: the server name that was asked for, and how many certificates were shown.
-    pub seen: Arc<Mutex<Vec<(Option<String>, usize)>>>,
+    pub seen: Arc<Mutex<Vec<Seen>>>,
 }
+
+/// The server name that was asked for, and how many certificates were shown.
+type Seen = (Option<String>, usize);
 
 impl Fronted {
     /// Before the backend at `behind`; with `clients`, only for clients with a certificate of theirs.

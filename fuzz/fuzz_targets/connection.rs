@@ -1,0 +1,5 @@
+//! See `src/fuzzing.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sekisho::fuzzing::run("connection", data));
