@@ -10,6 +10,7 @@ mod notices;
 mod plan;
 mod rates;
 mod registry;
+mod routes;
 mod running;
 mod stores;
 mod trust;

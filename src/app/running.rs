@@ -12,7 +12,7 @@ use super::back::{self, Basis, Kept};
 use super::plan::{self, Plan};
 use super::trust::{self, PreparedTrust, TrustKeeper};
 use super::upstreams::{self, Names};
-use super::{certificates, issuer, notices, rates, revocation_lists, stores};
+use super::{certificates, issuer, notices, rates, revocation_lists, stores, watch_files};
 use crate::clock::Clock;
 use crate::config::{self, Config, Document, Problems};
 use crate::domain::PinRules;
@@ -79,7 +79,7 @@ impl Prepared {
         keeper: Option<&TrustKeeper>,
         around: (&Clock, &Metrics, &Handle),
     ) -> Result<Self, String> {
-        let Plan { hosts, tickets, trust: next, issuer, .. } = plan;
+        let Plan { hosts, tickets, trust: next, issuer, bodies, .. } = plan;
         let (clock, metrics, runtime) = around;
         let (keeper, next) = match (next, &config.trust) {
             (Some(Next::First(first)), Some(settings)) => {
@@ -90,7 +90,10 @@ impl Prepared {
         };
         let trust = keeper.as_ref().map(TrustKeeper::trust);
         let kept_keys = (&kept.tickets, &kept.rates);
-        let policy = plan::policy(config, hosts, upstreams.clone(), trust, kept_keys, clock, metrics)?;
+        let policy =
+            plan::policy(config, (hosts, bodies), upstreams.clone(), trust, kept_keys, clock, metrics)?;
+        // Before the first request goes by it: a gate that was closed comes back closed.
+        policy.look_at_closures();
         let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
         let house = kept.house(&basis, pins, rules, runtime.clone())?;
         let (trust, registry) = (trust.cloned(), kept.registry.clone());
@@ -136,7 +139,7 @@ impl Running {
             in_force: Mutex::new(in_force),
             file: OnceLock::new(),
         };
-        running.work(&document.config, prepared.issuer.as_ref());
+        running.work(&document.config, &prepared);
         Arc::new(running)
     }
 
@@ -225,12 +228,12 @@ impl Running {
         // The trust first: no connection is made under the new policy and judged by the old trust.
         if let Some(keeper) = &next.keeper {
             keeper.wakes(&self.workers);
-            prepared.next.into_iter().for_each(|trust| keeper.commit(trust));
+            prepared.next.take().into_iter().for_each(|trust| keeper.commit(trust));
         }
         self.workers.iter().for_each(|worker| worker.obey(&prepared.orders));
         *in_force = next;
         drop(in_force);
-        self.work(&config, prepared.issuer.as_ref());
+        self.work(&config, &prepared);
         Ok(())
     }
 
@@ -320,8 +323,9 @@ impl Running {
         event.line().and_then(|line| audit.append(&line)).map_err(|error| error.to_string())
     }
 
-    /// Starts what works on its own by this configuration: publishing the revocation list, sending notices.
-    fn work(&self, config: &Config, issuer: Option<&Arc<Issuer>>) {
+    /// Starts what works on its own by this configuration: looking for files that close routes, publishing the revocation
+    /// list, sending notices.
+    fn work(&self, config: &Config, prepared: &Prepared) {
         let (wanted, keeper) = {
             let in_force = self.lock();
             (in_force.wanted.subscribe(), in_force.keeper.clone())
@@ -340,9 +344,10 @@ impl Running {
             (in_force.upstreams.clone(), in_force.names.clone())
         };
         self.runtime.spawn(upstreams::follow(upstreams, names, self.metrics.clone(), wanted.clone()));
+        self.runtime.spawn(watch_files::closures(prepared.orders.policy.clone(), wanted.clone()));
         let Some(directory) = &self.kept.directory else { return };
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
-        if let Some(issuer) = issuer {
+        if let Some(issuer) = &prepared.issuer {
             let lists = revocation_lists(config, directory, issuer);
             let shared = &self.kept.revocation_list;
             let outlets = issuer::outlets(config, shared, keeper.as_ref(), &metrics);

@@ -4,6 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -11,14 +12,13 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::{After, Http1, LINGER, SMALL, response_head, scratch};
 use crate::clock;
 use crate::edge::failure::Failure;
-use crate::edge::forward;
 use crate::edge::record::Record;
 use crate::edge::respond::Reply;
 use crate::edge::slowness::TooSlow;
 
 impl Http1 {
     /// The client doesn't take what is there for it (T26): from here on the deadline is its own.
-    pub(super) fn poll_stalled(&mut self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+    pub(super) fn poll_stalled(&mut self, cx: &Context<'_>, patience: Duration) -> Poll<Result<(), Failure>> {
         let taken = self.io.get_ref().0.written();
         // Who takes something, though not all, is slow at most.
         if self.is_stalled && taken > self.taken {
@@ -27,7 +27,7 @@ impl Http1 {
         if !self.is_stalled {
             (self.is_stalled, self.taken) = (true, taken);
             let left = self.slowness.waits(clock::instant()).unwrap_or_default();
-            self.timer.set(self.rules.policy.timeouts.body_idle.get().min(left));
+            self.timer.set(patience.min(left));
         }
         self.timer.register(cx);
         if self.timer.is_late() { Poll::Ready(Err(Failure::ClientStalled)) } else { Poll::Pending }
@@ -44,8 +44,9 @@ impl Http1 {
 
     /// Writes what waits for the client, or finds that it doesn't read.
     pub(super) async fn flush(&mut self) -> Result<(), Failure> {
+        let patience = self.rules.policy.timeouts.body_idle.get();
         std::future::poll_fn(|cx| match self.poll_flush(cx) {
-            Poll::Pending => self.poll_stalled(cx),
+            Poll::Pending => self.poll_stalled(cx, patience),
             Poll::Ready(Ok(())) => Poll::Ready(self.go_on()),
             Poll::Ready(Err(_)) => Poll::Ready(Err(Failure::ClientGone)),
         })
@@ -67,12 +68,11 @@ impl Http1 {
         }
     }
 
-    pub(super) fn queue_end(&mut self, trailers: &[u8]) -> Result<(), &'static str> {
-        let lines = forward::trailer_lines(&self.rules.policy, trailers)?;
+    /// The last chunk, with the lines of the trailer section.
+    pub(super) fn queue_end(&mut self, trailers: &[u8]) {
         self.write.put_slice(b"0\r\n");
-        self.write.put_slice(&lines);
+        self.write.put_slice(trailers);
         self.write.put_slice(b"\r\n");
-        Ok(())
     }
 
     /// Sends an answer of our own.
