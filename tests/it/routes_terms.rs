@@ -143,6 +143,7 @@ fn a_route_has_deadlines_of_its_own() {
     let routes = "
   - { path: /, require: nothing, upstream: banking }
   - { path: /first, require: nothing, timeouts: { upstream_first_byte: 100ms }, upstream: banking }
+  - { path: /body, require: nothing, timeouts: { body_idle: 100ms }, upstream: banking }
   - { path: /total, require: nothing, timeouts: { total: 500ms }, upstream: banking }";
     let backend = Backend::conversing(|mut conversation| {
         let Some(received) = conversation.receive() else { return };
@@ -161,6 +162,9 @@ fn a_route_has_deadlines_of_its_own() {
     for version in Version::BOTH {
         assert_eq!(version.get(&gate.client(), WWW, "/first").status, 504, "{version:?}");
     }
+    let mut connection = gate.client().connect(WWW).unwrap();
+    connection.send(format!("POST /body HTTP/1.1\r\nHost: {WWW}\r\nContent-Length: 5\r\n\r\nhe").as_bytes());
+    assert_eq!(connection.response().unwrap().status, 408);
     let mut http2 = Http2::connect(&gate.client(), WWW);
     assert!(http2.ask("GET", "/total", &[], b"").is_err());
     let mut connection = gate.client().connect(WWW).unwrap();

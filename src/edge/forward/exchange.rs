@@ -408,7 +408,7 @@ impl Exchange {
         if let Some(left) = self.slowness.waits(clock::instant())
             && matches!(self.receiving, Receiving::Head(_))
         {
-            timer.set(self.rules.policy.timeouts.body_idle.get().min(left));
+            timer.set(self.patience(self.terms.body_idle.min(left)));
         }
     }
 
