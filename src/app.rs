@@ -13,6 +13,7 @@ mod notices;
 mod plan;
 mod rates;
 mod registry;
+mod routes;
 mod running;
 mod staples;
 mod stores;

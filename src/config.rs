@@ -28,6 +28,7 @@ mod limits;
 mod listener;
 mod log;
 mod mail;
+mod maintenance;
 mod ops;
 mod portal;
 mod rate_limits;
@@ -53,7 +54,7 @@ pub use assertion::Assertion;
 pub use audit::{Audit, AuditRotation, AuditSyslog};
 pub use directory::{Directory, State};
 pub use dns::Dns;
-pub use headers::Headers;
+pub use headers::{Headers, OUR_PREFIX};
 pub use host::{ClientCertificate, Host, Rejection, ServerCertificate};
 pub use issuer::{Issuer, IssuerCrl, IssuerRate, Pkcs11};
 pub use limits::Limits;
@@ -61,6 +62,7 @@ pub use listener::{Listener, ProxyProtocol, Workers};
 pub use load::{Document, load, parse};
 pub use log::AccessLog;
 pub use mail::Mail;
+pub use maintenance::Maintenance;
 pub use ops::Ops;
 pub use paths::inputs;
 pub use portal::{Portal, Title};
@@ -69,7 +71,10 @@ pub use rate_limits::{LimitBy, NamedRateLimit, RateLimit, RateLimits};
 pub use reference::reference;
 pub use reload::{Reload, needs_restart};
 pub use resumption::{Resumption, TicketSource};
-pub use route::{Require, Route, RouteRole};
+pub use route::{
+    Cors, FieldEdits, FieldMatch, FieldPattern, FixedAnswer, Method, Origin, PathPlace, Redirect,
+    RedirectStatus, RedirectTarget, Require, Rewrite, Route, RouteLimits, RouteRole, RouteTimeouts,
+};
 pub use schema::{schema, schema_text};
 pub use sign_in::{
     Argon2id, CertificateSignIn, Concurrent, HttpVerifier, Lockout, PinSignIn, PinVerifier, Session, SignIn,
@@ -83,9 +88,9 @@ pub use upstream::{
     UpstreamIdentity, UpstreamLimits, UpstreamTls,
 };
 pub use values::{
-    ByteRate, CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, FieldName, HostName, HttpsUrl,
-    LimitName, Network, OneOrMany, PathPrefix, Period, Place, RedisTopology, RedisUrl, RouteContract,
-    SignedSource, Size, StateUrl, SyslogAddress, UpstreamName,
+    ByteRate, CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, ExactPath, FieldName, FieldValue,
+    HostName, HttpsUrl, LimitName, Network, OneOrMany, PathPrefix, Pattern, Period, Place, RedisTopology,
+    RedisUrl, RouteContract, SignedSource, Size, StateUrl, SyslogAddress, UpstreamName,
 };
 
 /// The whole file.
@@ -134,6 +139,9 @@ pub struct Config {
     /// Which requests go where, and what each demands. The longest matching path wins.
     #[serde(default)]
     pub routes: Vec<Route>,
+    /// Closes all routes while a file is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
     /// The applications behind the gate.
     #[serde(default)]
     pub upstreams: BTreeMap<UpstreamName, Upstream>,

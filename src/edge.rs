@@ -24,6 +24,7 @@ mod proxy_protocol;
 mod rates;
 mod record;
 mod respond;
+mod route;
 mod rules;
 mod sessions;
 mod slowness;

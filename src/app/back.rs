@@ -246,7 +246,7 @@ pub(super) fn pages(config: &Config, verbs: Verbs, clock: &Clock) -> PortalSetti
     let certificate_host = config.sign_in.as_ref().and_then(|sign_in| sign_in.certificate_host.as_ref());
     let applications = config.routes.iter().filter_map(|route| {
         Some(Application {
-            path: route.path.as_str().to_owned(),
+            path: route.place().path().to_owned(),
             title: route.title.clone()?,
             needs_certificate: route.require == Require::Certificate,
             roles: route.roles.clone(),

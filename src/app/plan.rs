@@ -2,15 +2,17 @@
 //! is wrong is said with its place in the file, all at once.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use jiff::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 
 use super::assertion::{self, Signing};
 use super::certificates::{HostKeys, TicketSecretSource};
-use super::{back, certificates, issuer, notices, stores, trust, upstreams};
+use super::{back, certificates, issuer, notices, routes, stores, trust, upstreams};
 use crate::clock::Clock;
 use crate::config::{
     self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection,
@@ -35,6 +37,8 @@ pub struct Plan<T = Trust> {
     pub(super) upstream_tls: HashMap<String, UpstreamTls>,
     /// `None` if nothing is signed for backends.
     pub(super) signing: Option<Signing>,
+    /// The files of fixed answers.
+    pub(super) bodies: HashMap<PathBuf, Bytes>,
 }
 
 /// Reads and checks all that `document` names. Starts nothing.
@@ -79,13 +83,17 @@ pub(super) fn plan_by<T>(
         found.iter().for_each(|problem| problems.push(problem.clone()));
         None
     });
-    problems.into_result(Plan { hosts, tickets, trust, issuer, upstream_tls, signing })
+    let bodies = routes::bodies(document).unwrap_or_else(|found| {
+        found.into_iter().for_each(|problem| problems.push(problem));
+        HashMap::new()
+    });
+    problems.into_result(Plan { hosts, tickets, trust, issuer, upstream_tls, signing, bodies })
 }
 
 /// Builds the data path's snapshot.
 pub(super) fn policy(
     config: &Config,
-    hosts: Vec<HostKeys>,
+    (hosts, bodies): (Vec<HostKeys>, HashMap<PathBuf, Bytes>),
     upstreams: Vec<Arc<Upstream>>,
     trust: Option<&Arc<ArcSwap<Trust>>>,
     (tickets, rates): (&TicketKeys, &RateTables),
@@ -109,6 +117,8 @@ pub(super) fn policy(
     let settings = PolicySettings {
         hosts,
         routes: config.routes.clone(),
+        bodies,
+        maintenance: config.maintenance.clone(),
         upstreams,
         headers: config.headers.clone(),
         assertions,

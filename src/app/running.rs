@@ -16,7 +16,7 @@ use super::staples::Stapler;
 use super::tickets::{self, Tickets};
 use super::trust::{self, PreparedTrust, TrustKeeper};
 use super::upstreams::{self, Names};
-use super::watch_files::{ConfigFile, Seen};
+use super::watch_files::{self, ConfigFile, Seen};
 use super::{issuer, notices, rates, revocation_lists, stores};
 use crate::clock::Clock;
 use crate::config::{self, Config, Document, Problems};
@@ -141,7 +141,7 @@ impl Prepared {
         before: Option<&Before>,
         around: (&Clock, &Metrics, &Handle),
     ) -> Result<Self, String> {
-        let Plan { mut hosts, tickets, trust: next, issuer, signing, .. } = plan;
+        let Plan { mut hosts, tickets, trust: next, issuer, signing, bodies, .. } = plan;
         let (assertions, key_set) = signing.map(|it| (it.assertions, Arc::new(it.key_set))).unzip();
         let (clock, metrics, runtime) = around;
         let (keeper, next) = match (next, &config.trust) {
@@ -156,7 +156,10 @@ impl Prepared {
         let shared = before.and_then(|before| before.shared.as_ref());
         let tickets = Tickets::new(tickets, config, kept.state(), shared);
         let (keys, around) = ((&kept.tickets, &kept.rates), (clock, metrics));
-        let policy = plan::policy(config, hosts, upstreams.clone(), trust, keys, assertions, around)?;
+        let read = (hosts, bodies);
+        let policy = plan::policy(config, read, upstreams.clone(), trust, keys, assertions, around)?;
+        // Before the first request goes by it: a gate that was closed comes back closed.
+        policy.look_at_closures();
         let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
         let house = kept.house(&basis, pins, rules, runtime.clone())?;
         let (trust, registry) = (trust.cloned(), kept.registry.clone());
@@ -239,7 +242,7 @@ impl Running {
             refused: Mutex::default(),
             is_stopping: AtomicBool::new(false),
         };
-        running.work(&document.config, prepared.issuer.as_ref());
+        running.work(&document.config, &prepared);
         Arc::new(running)
     }
 
@@ -359,7 +362,7 @@ impl Running {
         if let Some(keeper) = &next.keeper {
             keeper.wakes(&self.workers);
             keeper.reports_to(&self.readiness);
-            prepared.next.into_iter().for_each(|trust| keeper.commit(trust));
+            prepared.next.take().into_iter().for_each(|trust| keeper.commit(trust));
         }
         // Before anybody signs with a new key.
         self.key_set.store(prepared.key_set.take());
@@ -368,7 +371,7 @@ impl Running {
         stapler.end();
         self.lock().stapler.begin();
         lock(&self.seen).keep(config::inputs(&config).iter().chain([file]));
-        self.work(&config, prepared.issuer.as_ref());
+        self.work(&config, &prepared);
         Ok(())
     }
 
@@ -469,8 +472,9 @@ impl Running {
     }
 
     /// Starts what works on its own by this configuration: looking at the sources of revocation lists, renewing what is
-    /// stapled, sharing ticket secrets, publishing the revocation list, sending notices.
-    fn work(&self, config: &Config, issuer: Option<&Arc<Issuer>>) {
+    /// stapled, sharing ticket secrets, looking at endpoints and for files that close routes, publishing the revocation list,
+    /// sending notices.
+    fn work(&self, config: &Config, prepared: &Prepared) {
         let (wanted, keeper, stapler, shared) = {
             let in_force = self.lock();
             let (keeper, stapler) = (in_force.keeper.clone(), in_force.stapler.clone());
@@ -493,9 +497,10 @@ impl Running {
             (in_force.upstreams.clone(), in_force.names.clone())
         };
         self.runtime.spawn(upstreams::follow(upstreams, names, self.metrics.clone(), wanted.clone()));
+        self.runtime.spawn(watch_files::closures(prepared.orders.policy.clone(), wanted.clone()));
         let Some(directory) = &self.kept.directory else { return };
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
-        if let Some(issuer) = issuer {
+        if let Some(issuer) = &prepared.issuer {
             let lists = revocation_lists(config, directory, issuer);
             let shared = &self.kept.revocation_list;
             let outlets = issuer::outlets(config, shared, keeper.as_ref(), &metrics);

@@ -10,10 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::running::Running;
+use crate::edge::Policy;
 
 /// How often it looks. A change is taken up when it is found the same twice: half a second later at most, so that a
 /// revocation list holds within a second.
@@ -118,6 +121,21 @@ impl Watch {
         }
         // Another configuration names other files.
         Self::default()
+    }
+}
+
+/// Looks for the files that close routes, as long as the policy is wanted.
+pub(super) async fn closures(policy: Arc<Policy>, mut wanted: watch::Receiver<()>) {
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = wanted.changed() => return,
+        }
+        let policy = policy.clone();
+        // Blocking: a file may be on a network.
+        let _ = tokio::task::spawn_blocking(move || policy.look_at_closures()).await;
     }
 }
 

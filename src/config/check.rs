@@ -6,12 +6,14 @@
 mod assertion;
 mod headers;
 mod issuing;
+mod matching;
 mod rate_limits;
 mod restrictions;
 mod resumption;
 mod routes;
 mod sign_in;
 mod stores;
+mod terms;
 mod trust;
 mod upstreams;
 
@@ -31,6 +33,9 @@ pub(super) fn check(config: &Config, source: &Source, survivors: &Survivors) -> 
     report.stores();
     report.issuing();
     report.routes();
+    if let Some(maintenance) = &config.maintenance {
+        report.path("/maintenance/file", &maintenance.file);
+    }
     report.upstreams();
     report.headers();
     report.assertion();

@@ -74,6 +74,7 @@ fn read(config: &mut Config) -> Vec<&mut PathBuf> {
     }
     all.extend(&mut config.portal.theme);
     all.extend(&mut config.portal.notices);
+    all.extend(config.routes.iter_mut().filter_map(|route| route.answer.as_mut()?.file.as_mut()));
     all
 }
 
@@ -98,6 +99,9 @@ fn written(config: &mut Config) -> Vec<&mut PathBuf> {
             all.push(path);
         }
     }
+    // Looked for by the data path; that one comes or goes changes no configuration.
+    all.extend(config.maintenance.iter_mut().map(|maintenance| &mut maintenance.file));
+    all.extend(config.routes.iter_mut().filter_map(|route| Some(&mut route.maintenance.as_mut()?.file)));
     if let AccessLog::File(path) = &mut config.access_log {
         all.push(path);
     }

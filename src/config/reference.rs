@@ -243,6 +243,7 @@ mod tests {
             ("url: embedded:data/state.db", "url: rediss://sekisho@redis.internal"),
             ("  key: secrets/bank-ca.key", "  #"),
             ("  passphrase_file:", "  #"),
+            ("      body: \"User", "      #"),
         ] {
             assert_eq!(text.matches(choice).count(), 1, "{choice}");
             text = text.replace(choice, other);

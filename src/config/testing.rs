@@ -36,3 +36,12 @@ pub(super) fn mistakes(text: &str) -> Vec<String> {
     };
     problems.iter().map(|problem| format!("{}{}", place(problem.position()), problem.message())).collect()
 }
+
+/// The same with lines alone, where what is meant is clear without columns.
+pub(super) fn lines_of(mistakes: Vec<String>) -> Vec<String> {
+    let without_column = |mistake: String| {
+        let (place, message) = mistake.split_once(' ').unwrap_or_default();
+        format!("{} {message}", place.split(':').next().unwrap_or_default())
+    };
+    mistakes.into_iter().map(without_column).collect()
+}

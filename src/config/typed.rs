@@ -198,10 +198,9 @@ ops: { bind: true }
                 "8:25 expected `none`, `optional` or `required`, found `Required`: did you mean `required`?",
                 "9:1 unknown key `rotes`: did you mean `routes`?",
                 "11:5 missing key `require`",
-                "11:5 missing key `upstream`",
                 "11:11 expected a path such as `/banking`: absolute, nothing percent-encoded, no empty or dot \
                  segments, no trailing slash; found `banking`",
-                "12:5 unknown key `銀行`: expected `path`, `hosts`, `require`, `roles`, `contracts`, `rate`, `title` or `upstream`",
+                "12:5 unknown key `銀行`",
                 "14:12 expected a mapping, found the number 5",
                 "15:24 expected a whole number from 1 to 4294967295, found the number 0",
                 "15:33 expected a size such as `512`, `16KiB`, `1MiB` or `10GiB`, found `1kb`",
@@ -288,7 +287,7 @@ ops: { bind: true }
         let text = BASE.replace("require: nothing", "reqire: nothing");
         assert_eq!(mistakes(&text), ["9:5 unknown key `reqire`: did you mean `require`?"]);
         let text = BASE.replace("    upstream: website\n", "");
-        assert_eq!(mistakes(&text), ["8:5 missing key `upstream`"]);
+        assert_eq!(mistakes(&text), ["8:5 a route needs `upstream`, `redirect` or `answer`"]);
         assert_eq!(mistakes("workers: 1"), ["missing key `listeners`", "missing key `hosts`"]);
     }
 

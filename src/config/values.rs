@@ -49,6 +49,8 @@ macro_rules! text_value {
     };
 }
 
+pub(super) use text_value;
+
 mod address;
 mod byte_rate;
 mod common_name;
@@ -57,6 +59,7 @@ mod names;
 mod network;
 mod one_or_many;
 mod path;
+mod pattern;
 mod period;
 mod signed_source;
 mod size;
@@ -68,10 +71,11 @@ pub use address::{EndpointAddress, Place};
 pub use byte_rate::ByteRate;
 pub use common_name::CommonNamePattern;
 pub use dns_server::DnsServer;
-pub use names::{FieldName, HostName, LimitName, RouteContract, UpstreamName};
+pub use names::{FieldName, FieldValue, HostName, LimitName, RouteContract, UpstreamName};
 pub use network::Network;
 pub use one_or_many::OneOrMany;
-pub use path::PathPrefix;
+pub use path::{ExactPath, PathPrefix};
+pub use pattern::Pattern;
 pub use period::Period;
 pub use signed_source::SignedSource;
 pub use size::Size;

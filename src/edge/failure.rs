@@ -34,6 +34,8 @@ pub(super) enum Failure {
     RateLimited,
     /// The gate has too much to do.
     Overloaded(Shed),
+    /// The operator has closed the route for now.
+    Maintenance,
     /// No endpoint could be reached.
     UpstreamUnreachable,
     /// No endpoint is well.
@@ -66,6 +68,7 @@ pub fn codes() -> Vec<&'static str> {
         Failure::StateUnavailable,
         Failure::RateLimited,
         Failure::Overloaded(Shed::Requests),
+        Failure::Maintenance,
         Failure::UpstreamUnreachable,
         Failure::UpstreamDown,
         Failure::UpstreamBusy,
@@ -98,7 +101,11 @@ impl Failure {
             Self::Certificate(Refusal { reason: Reason::RevocationUnknown, .. }) => 503,
             Self::SignInNeeded => 401,
             Self::SentToPortal => 303,
-            Self::StateUnavailable | Self::Overloaded(_) | Self::UpstreamDown | Self::UpstreamBusy => 503,
+            Self::StateUnavailable
+            | Self::Maintenance
+            | Self::Overloaded(_)
+            | Self::UpstreamDown
+            | Self::UpstreamBusy => 503,
             Self::RateLimited => 429,
             Self::Certificate(_) | Self::NotAllowed => 403,
             Self::NoRoute => 404,
@@ -125,6 +132,7 @@ impl Failure {
             Self::StateUnavailable => "state_unavailable",
             Self::RateLimited => "rate_limited",
             Self::Overloaded(_) => "overloaded",
+            Self::Maintenance => "maintenance",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamDown => "upstream_down",
             Self::UpstreamBusy => "upstream_busy",

@@ -3,7 +3,7 @@
 //! Backends see names through CGI-like glasses: `X_Contract_Id`, `X.Contract.Id` and `X-Contract-Id` are one name
 //! to many of them. So a name is compared in its folded form: lower case, every other sign a hyphen (T20).
 
-use crate::config::Headers;
+use crate::config::{Headers, OUR_PREFIX};
 use crate::domain::OUR_COOKIES;
 
 /// A header field as it came.
@@ -21,23 +21,6 @@ impl Field<'_> {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 }
-
-/// Names that speak of where the client is, or who, and that a gateway writes anew (RFC 7239; RFC 9440, section 4).
-/// `proxy` becomes `HTTP_PROXY` in a CGI environment (CVE-2016-5385).
-const ALWAYS_OURS: [&str; 9] = [
-    "forwarded",
-    "x-real-ip",
-    "client-cert",
-    "client-cert-chain",
-    "x-client-cert",
-    "x-sekisho-assertion",
-    "true-client-ip",
-    "via",
-    "proxy",
-];
-
-/// Every name that starts so is ours as well.
-const OUR_PREFIX: &[u8] = b"x-forwarded-";
 
 /// Fields of a single hop (RFC 9110, section 7.6.1), besides those that `Connection` names.
 const HOP_BY_HOP: [&str; 9] = [
@@ -69,10 +52,7 @@ pub(super) struct OwnedFields {
 impl OwnedFields {
     /// Ours by nature, and those that the configuration names.
     pub(super) fn new(headers: &Headers) -> Self {
-        let Headers { contract, user, role, auth_method, request_id, remove } = headers;
-        let configured = [contract, user, role, auth_method, request_id].into_iter().chain(remove);
-        let names = configured.map(|name| name.as_str()).chain(ALWAYS_OURS);
-        let folded: Vec<Box<[u8]>> = names.map(|name| name.bytes().map(fold).collect()).collect();
+        let folded: Vec<Box<[u8]>> = headers.owned().map(folded).collect();
         let lengths = folded.iter().fold(0, |lengths, name| lengths | 1 << name.len());
         Self { folded, lengths }
     }
@@ -80,7 +60,7 @@ impl OwnedFields {
     /// Whether the gate owns this name, however it is spelt.
     pub(super) fn owns(&self, name: &[u8]) -> bool {
         if name.len() > OUR_PREFIX.len()
-            && name.iter().zip(OUR_PREFIX).all(|(&byte, &ours)| fold(byte) == ours)
+            && name.iter().zip(OUR_PREFIX.as_bytes()).all(|(&byte, &ours)| fold(byte) == ours)
         {
             return true;
         }
@@ -123,7 +103,13 @@ pub(super) fn without_our_cookies(value: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-fn is_folded(name: &[u8], folded: &[u8]) -> bool {
+/// A name in its folded form.
+pub(super) fn folded(name: &str) -> Box<[u8]> {
+    name.bytes().map(fold).collect()
+}
+
+/// Whether `name`, folded, is `folded`.
+pub(super) fn is_folded(name: &[u8], folded: &[u8]) -> bool {
     name.len() == folded.len() && name.iter().zip(folded).all(|(&byte, &other)| fold(byte) == other)
 }
 

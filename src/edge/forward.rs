@@ -7,5 +7,5 @@ mod response;
 
 pub(super) use answer::{Waiting, answer};
 pub(super) use exchange::{Answer, BodySource, Broken, Exchange, Part};
-pub(super) use request::{Lines, request_head, trailer_lines};
+pub(super) use request::{Lines, request_head};
 pub(super) use response::ResponseHead;

@@ -2,16 +2,16 @@
 
 use super::backstage::FoundSession;
 use super::connection::Verdict;
-use super::policy::{Host, Policy, Route};
+use super::policy::{Host, Policy};
+use super::route::{Action, Asked, Own, Route, Unrouted};
 use super::sessions::Known;
 use crate::config::{ClientCertificate, Require};
 use crate::domain::{Identity, Purpose, Reason, Refusal, Role, SessionEnd, Standing};
 
-/// The right to forward one request to one upstream. Only [`decide`] makes one.
+/// The right to forward one request to one upstream. Only a [`Grant`] makes one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Permit {
     upstream: usize,
-    by_session: bool,
     is_personal: bool,
 }
 
@@ -21,14 +21,28 @@ impl Permit {
         self.upstream
     }
 
-    /// Whether the session says who is there; else the connection's certificate does, if anything.
-    pub(super) const fn by_session(&self) -> bool {
-        self.by_session
-    }
-
     /// Whether what comes back is for this person's eyes, and no cache's (T28).
     pub(super) const fn is_personal(&self) -> bool {
         self.is_personal
+    }
+}
+
+/// A request may have what its route does. Only [`decide`] grants that.
+pub(super) struct Grant<'p> {
+    pub(super) route: &'p Route,
+    /// Whether the session says who is there; else the connection's certificate does, if anything.
+    pub(super) by_session: bool,
+    /// Whether what comes back is for this person's eyes, and no cache's (T28).
+    pub(super) is_personal: bool,
+}
+
+impl<'p> Grant<'p> {
+    /// The permit, if the route forwards; else what it answers.
+    pub(super) const fn permit(&self) -> Result<Permit, &'p Own> {
+        match &self.route.action {
+            Action::Forward(upstream) => Ok(Permit { upstream: *upstream, is_personal: self.is_personal }),
+            Action::Answer(own) => Err(own),
+        }
     }
 }
 
@@ -39,6 +53,10 @@ pub(super) enum Denied {
     Certificate(Refusal),
     /// No route leads there.
     NoRoute,
+    /// A route does, but not with this method.
+    Method,
+    /// It is closed for now.
+    Closed,
     /// Somebody has to sign in first; their last session ended like this, if they had one.
     SignIn(Option<SessionEnd>),
     /// A temporary PIN has to be changed first.
@@ -71,33 +89,40 @@ pub(super) enum Claim<'a> {
     Asked(&'a Known),
 }
 
-/// Decides on a request for the normalised `path`.
-pub(super) fn decide(
-    policy: &Policy,
+/// Decides on a request. `is_closed` says whether the operator has closed its route for now.
+pub(super) fn decide<'p>(
+    policy: &'p Policy,
     host: &Host,
     claims: &Claims<'_>,
-    path: &str,
-) -> Result<Permit, Denied> {
+    asked: &Asked<'_>,
+    is_closed: bool,
+) -> Result<Grant<'p>, Denied> {
     let standing = claims.verdict.standing();
     demand_of_host(host, standing)?;
-    let route = policy.route(&host.name, path).ok_or(Denied::NoRoute)?;
-    let permit = |by_session, is_personal| Permit { upstream: route.upstream, by_session, is_personal };
+    let route = policy.routes.find(&host.name, asked).map_err(|unrouted| match unrouted {
+        Unrouted::Nothing => Denied::NoRoute,
+        Unrouted::Method => Denied::Method,
+    })?;
+    if is_closed {
+        return Err(Denied::Closed);
+    }
+    let grant = |by_session, is_personal| Grant { route, by_session, is_personal };
     match (route.require, standing) {
-        (Require::Nothing, _) => Ok(permit(false, false)),
+        (Require::Nothing, _) => Ok(grant(false, false)),
         (Require::SignedIn, Standing::Good(identity)) if policy.certificate_suffices() => {
             check_allowed(route, identity, claims.verdict.role)?;
-            Ok(permit(false, true))
+            Ok(grant(false, true))
         }
         (Require::Certificate, Standing::Good(identity)) => {
             check_allowed(route, identity, claims.verdict.role)?;
-            Ok(permit(false, true))
+            Ok(grant(false, true))
         }
         (Require::Certificate, standing) => Err(Denied::Certificate(refusal(standing))),
         // A suspended person's certificate, or a revoked one, isn't made good by signing in beside it.
         (Require::SignedIn, Standing::Refused(refusal)) => Err(Denied::Certificate(*refusal)),
         (Require::SignedIn, Standing::Absent | Standing::Good(_)) => {
             by_session(route, &claims.session)?;
-            Ok(permit(true, true))
+            Ok(grant(true, true))
         }
     }
 }

@@ -226,6 +226,10 @@ impl<Io: ClientIo> Http1<Io> {
         match taken {
             Ok((Taken::Forward(admitted), client)) => self.exchange(record, admitted, client, wants).await,
             Ok((Taken::Portal(request), client)) => self.portal(record, request, &client, wants).await,
+            Ok((Taken::Answer(reply), client)) => {
+                let keeps_alive = !client.has_more && !self.connection.worker.is_draining();
+                self.say(record, &reply, keeps_alive).await
+            }
             Err((Held::Failed(failure), has_more)) => self.refuse(record, failure, wants, !has_more).await,
             // It was looked up, and is asked for again: there is nothing to decide by.
             Err((Held::Session(_), has_more)) => {
@@ -363,7 +367,8 @@ impl<Io: ClientIo> Http1<Io> {
                     Poll::Ready(Ok(Part::End(trailers))) => {
                         is_over = true;
                         if is_chunked {
-                            self.queue_end(&trailers).map_err(Failure::UpstreamBroken)?;
+                            let lines = exchange.trailer_lines(&trailers).map_err(Failure::UpstreamBroken)?;
+                            self.queue_end(&lines);
                         }
                     }
                     Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
@@ -372,12 +377,15 @@ impl<Io: ClientIo> Http1<Io> {
             }
             let is_written = self.write.is_empty() && self.data.is_empty();
             match if is_written { self.poll_flush(cx) } else { self.poll_write(cx) } {
-                Poll::Pending => return self.poll_stalled(cx),
+                Poll::Pending => {
+                    let patience = exchange.patience(self.rules.policy.timeouts.body_idle.get());
+                    return self.poll_stalled(cx, patience);
+                }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientGone)),
                 Poll::Ready(Ok(())) if self.is_stalled || !is_written => {
                     // The client takes something: now it is the upstream's turn.
                     self.go_on()?;
-                    self.timer.set(self.rules.policy.timeouts.upstream_body_idle.get());
+                    exchange.await_part(&self.timer);
                 }
                 Poll::Ready(Ok(())) if is_over => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) if self.is_client_gone(cx, exchange) => {

@@ -157,6 +157,10 @@ async fn answer(
             }
             Err(failure) => return Ok(refuse(&connection, failure, wants, record, is_head)),
         },
+        Ok(Taken::Answer(reply)) => {
+            stream.answered();
+            return Ok(say(&reply, record, is_head));
+        }
         Err(Held::Failed(failure)) => Err(failure),
         // It was looked up, and is asked for again: there is nothing to decide by.
         Err(Held::Session(_)) => Err(Failure::StateUnavailable),

@@ -1,6 +1,7 @@
 //! Taking a request in: from a head, however it came, to a permit and the head that the upstream gets.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::Request;
@@ -14,12 +15,15 @@ use super::framing::Framing;
 use super::gate::{self, Claim, Claims, Denied, Permit};
 use super::load::Shed;
 use super::place::Place;
-use super::policy::{Host, Policy};
+use super::policy::Policy;
 use super::rates::{Exceeded, Limit, Sender};
 use super::record::Record;
+use super::respond::{self, Reply};
+use super::route::{Leave, Terms};
 use super::sessions::{self, Known, Question};
 use super::target::{Target, is_below};
 use super::trail::Trail;
+use crate::clock;
 use crate::domain::{Identity, PORTAL, SessionEnd, Source, Standing};
 
 /// A request's head, the same for HTTP/1.1 and HTTP/2.
@@ -44,6 +48,8 @@ pub(super) enum Taken {
     Forward(Admitted),
     /// The portal answers it.
     Portal(ForPortal),
+    /// Its route answers it.
+    Answer(Reply),
 }
 
 /// Why nothing becomes of a request now.
@@ -70,6 +76,11 @@ pub(super) struct ForPortal {
 /// A request that may go on.
 pub(super) struct Admitted {
     pub(super) permit: Permit,
+    pub(super) terms: Arc<Terms>,
+    /// What its answer tells pages of other origins.
+    pub(super) leave: Leave,
+    /// When the exchange must be over.
+    pub(super) ends: Option<Instant>,
     /// Request line and fields as the upstream gets them, but for an assertion.
     head: Bytes,
     /// What the assertion says, if the upstream wants one.
@@ -137,6 +148,10 @@ pub(super) fn admit(
     if is_below(&target.path, PORTAL) {
         return place.portal(record).map(Taken::Portal);
     }
+    if let Some(leave) = policy.routes.preflight(&host.name, &place.asked()) {
+        let now = connection.worker.clock.now();
+        return Ok(Taken::Answer(respond::of_preflight(leave, record, now)));
+    }
     let token = sessions::token(request.fields);
     let visitor = || connection.visitor(&verdict, record);
     let kept = match (&token, known) {
@@ -153,25 +168,36 @@ pub(super) fn admit(
         _ => None,
     };
     let claims = Claims { verdict: &verdict, session };
-    let permit = match gate::decide(policy, host, &claims, &target.path) {
-        Ok(permit) => permit,
+    // Looked at once: a file that comes or goes meanwhile is for the next request.
+    let notice = policy.routes.closed(&host.name, &place.asked());
+    let grant = match gate::decide(policy, host, &claims, &place.asked(), notice.is_some()) {
+        Ok(grant) => grant,
         Err(Denied::Unasked) => {
             let question = token.map(|token| Question { token, visitor: visitor() });
             return Err(question.map_or(Held::Failed(Failure::StateUnavailable), |question| {
                 Held::Session(Box::new(question))
             }));
         }
-        Err(denied) => return Err(place.denied(denied, record).into()),
+        Err(denied) => {
+            record.notice = notice.filter(|_| denied == Denied::Closed);
+            return Err(place.denied(denied, record).into());
+        }
     };
     let tunnels_by = token
-        .filter(|_| request.upgrade && permit.by_session())
+        .filter(|_| request.upgrade && grant.by_session)
         .map(|token| Question { token, visitor: visitor() });
-    let standing = standing.filter(|_| permit.by_session());
+    let standing = standing.filter(|_| grant.by_session);
     if standing.as_ref().is_some_and(|standing| rules.is_suspended(&standing.session)) {
         return Err(place.denied(Denied::SignIn(Some(SessionEnd::Withdrawn)), record).into());
     }
     record.session = standing;
-    if matches!(request.framing, Some(Framing::Length(length)) if length > policy.limits.body.bytes()) {
+    let terms = grant.route.terms.clone();
+    let target = Target { path: terms.rewritten(&target.path), query: target.query };
+    let leave = terms.cors.as_ref().map(|cors| cors.leave(request.fields)).unwrap_or_default();
+    let permit = grant.permit();
+    let is_too_large =
+        matches!(request.framing, Some(Framing::Length(length)) if length > terms.request_body);
+    if permit.is_ok() && is_too_large {
         return Err(Failure::BodyTooLarge.into());
     }
     let session = record.session.clone();
@@ -180,11 +206,23 @@ pub(super) fn admit(
         (None, Standing::Good(identity)) => Some(identity),
         (None, _) => None,
     };
-    make_room(connection, policy, record, identity.is_none())?;
-    let (sender, named) = (sender(connection, record, identity), rates_of(policy, host, &target));
+    // What the gate answers by itself takes no room.
+    if permit.is_ok() {
+        make_room(connection, policy, record, identity.is_none())?;
+    }
+    let (sender, named) = (sender(connection, record, identity), &grant.route.rates);
     let per_identity = policy.rates.per_identity.iter().filter(|_| identity.is_some());
     count(policy, record, sender, named.iter().chain(per_identity))?;
+    let permit = match permit {
+        Ok(permit) => permit,
+        Err(own) => {
+            let now = connection.worker.clock.now();
+            return Ok(Taken::Answer(respond::of_route(own, &grant, &target, leave, record, now)));
+        }
+    };
     let expects_continue = expects_continue(request);
+    // The assertion is for the path that the backend sees.
+    let place = Place { target: &target, ..place };
     let told = place.told(record, &policy.upstreams[permit.upstream()]);
     let forwarded = record.trail.as_ref().map(Trail::lines);
     let lines = forward::Lines {
@@ -194,12 +232,16 @@ pub(super) fn admit(
         forwarded: forwarded.as_deref().unwrap_or(&verdict.forwarded),
         request_id: &record.request_id,
         told: told.parts(),
+        edits: &terms.request,
         expects_continue,
     };
     Ok(Taken::Forward(Admitted {
         head: forward::request_head(policy, &lines),
         claims: told.claims,
         permit,
+        ends: terms.total.map(|total| clock::instant() + total),
+        terms,
+        leave,
         framing: request.framing,
         expects_continue,
         upgrade: request.upgrade,
@@ -212,14 +254,6 @@ pub(super) fn admit(
 /// Who sends a request.
 fn sender<'a>(connection: &Connection, record: &Record, identity: Option<&'a Identity>) -> Sender<'a> {
     Sender { source: Source::of(connection.address(record)), identity }
-}
-
-/// The rate limits of the route.
-fn rates_of<'p>(policy: &'p Policy, host: &Host, target: &Target<'_>) -> &'p [Arc<Limit>] {
-    if policy.rates.named.is_empty() {
-        return &[];
-    }
-    policy.route(&host.name, &target.path).map_or(&[], |route| &route.rates)
 }
 
 /// Counts a request by `limits`. The first that is reached refuses it, and those after it don't hear of it.

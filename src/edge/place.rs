@@ -11,6 +11,7 @@ use super::framing::Framing;
 use super::gate::{self, Denied};
 use super::intake::{ForPortal, Held, RequestHead, expects_continue};
 use super::record::Record;
+use super::route::Asked;
 use super::target::Target;
 use super::wants::{Format, Wants};
 use crate::domain::SessionEnd;
@@ -40,6 +41,11 @@ enum Door {
 }
 
 impl Place<'_> {
+    /// What chooses its route.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked { method: self.request.method, path: &self.target.path, fields: self.request.fields }
+    }
+
     fn door(&self) -> Door {
         let name = &*self.verdict.host.name;
         let sign_in = self.verdict.rules.policy.sign_in.as_ref();
@@ -89,6 +95,12 @@ impl Place<'_> {
         let page = match denied {
             Denied::Certificate(refusal) => return Failure::Certificate(refusal),
             Denied::NotAllowed => return Failure::NotAllowed,
+            Denied::Closed => return Failure::Maintenance,
+            Denied::Method => {
+                let routes = &self.verdict.rules.policy.routes;
+                record.allow = Some(routes.allowed(&self.verdict.host.name, &self.asked()));
+                return Failure::MethodNotAllowed;
+            }
             Denied::Unavailable | Denied::Unasked => return Failure::StateUnavailable,
             Denied::NoRoute if self.target.path == "/" && self.door() != Door::Other => {
                 "/sekisho/home".to_owned()

@@ -1,28 +1,33 @@
 //! What the data path was configured to do: hosts, routes, names, deadlines, caps. One immutable snapshot.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use prometheus::{Histogram, IntCounter};
 use rustls::ServerConfig;
 
 use super::assertion::Assertions;
 use super::fields::OwnedFields;
-use super::rates::{Limit, Limits as Rates, RateTables};
-use super::target::is_below;
+use super::rates::{Limits as Rates, RateTables};
+use super::route::{Found, Routes};
 use super::upstream::Upstream;
 use crate::config::{
-    ClientCertificate, Headers, HostName, Limits, Network, RateLimits, Rejection, Require, Timeouts,
+    ClientCertificate, Headers, HostName, Limits, Maintenance, Network, RateLimits, Rejection, Timeouts,
 };
-use crate::domain::{ContractId, Role};
 use crate::ops::Metrics;
 
 /// What a policy is made of.
 pub struct PolicySettings {
     /// The hosts, with their TLS ready to serve.
     pub hosts: Vec<HostSettings>,
-    /// The routes, in any order.
+    /// The routes, in the file's order.
     pub routes: Vec<crate::config::Route>,
+    /// The files of fixed answers.
+    pub bodies: HashMap<PathBuf, Bytes>,
+    /// What closes all of them.
+    pub maintenance: Option<Maintenance>,
     /// The upstreams.
     pub upstreams: Vec<Arc<Upstream>>,
     /// Names of the identity fields.
@@ -67,8 +72,7 @@ pub struct HostSettings {
 /// One immutable snapshot of what the data path does.
 pub struct Policy {
     hosts: HashMap<Box<str>, Arc<Host>>,
-    /// Longest path first.
-    routes: Vec<Route>,
+    pub(super) routes: Routes,
     pub(super) upstreams: Vec<Arc<Upstream>>,
     pub(super) owned: OwnedFields,
     pub(super) headers: Headers,
@@ -91,18 +95,6 @@ pub struct Host {
     pub(super) request_duration: Histogram,
 }
 
-/// A route, with its upstream found.
-pub(super) struct Route {
-    path: Box<str>,
-    hosts: Vec<Box<str>>,
-    pub(super) require: Require,
-    pub(super) roles: Vec<Role>,
-    pub(super) contracts: Vec<ContractId>,
-    pub(super) upstream: usize,
-    /// Rate limits of its own.
-    pub(super) rates: Vec<Arc<Limit>>,
-}
-
 impl Policy {
     /// Builds the snapshot. A route whose upstream doesn't exist is an error; the configuration's checks name it
     /// with its place before it comes to this.
@@ -110,29 +102,13 @@ impl Policy {
         let upstreams = settings.upstreams;
         let (rates, tables) = &settings.rates;
         let rates = Rates::new(rates, tables, metrics);
-        let mut routes = Vec::new();
-        for route in settings.routes {
-            let upstream = upstreams
-                .iter()
-                .position(|upstream| upstream.name() == route.upstream.as_str())
-                .ok_or_else(|| format!("no upstream is called `{}`", route.upstream))?;
-            routes.push(Route {
-                path: route.path.as_str().into(),
-                hosts: route.hosts.iter().map(|host| host.as_str().into()).collect(),
-                require: route.require,
-                roles: route.roles.iter().map(|role| role.role()).collect(),
-                contracts: route.contracts.iter().map(|contract| contract.id().clone()).collect(),
-                upstream,
-                rates: route
-                    .rate
-                    .iter()
-                    .flat_map(|named| named.as_slice())
-                    .filter_map(|name| rates.named.get(name.as_str()).cloned())
-                    .collect(),
-            });
-        }
-        // A stable sort: between equally long paths, a route that names its hosts goes first.
-        routes.sort_by_key(|route| (std::cmp::Reverse(route.path.len()), route.hosts.is_empty()));
+        let found = Found {
+            upstream: &|name| upstreams.iter().position(|upstream| upstream.name() == name),
+            bodies: &settings.bodies,
+            rates: &rates,
+        };
+        let (limits, timeouts) = (&settings.limits, &settings.timeouts);
+        let routes = Routes::new(settings.routes, &found, settings.maintenance.as_ref(), (limits, timeouts))?;
         let hosts = settings.hosts.into_iter().map(|host| Host::new(host, metrics)).collect::<Vec<_>>();
         Ok(Self {
             hosts: hosts.into_iter().map(|host| (host.name.clone(), Arc::new(host))).collect(),
@@ -154,17 +130,14 @@ impl Policy {
         self.hosts.get(name)
     }
 
+    /// Looks for the files that close routes; requests go by what was found last. Blocks.
+    pub fn look_at_closures(&self) {
+        self.routes.look_at_closures();
+    }
+
     /// Whether a certificate alone counts as having signed in.
     pub(super) fn certificate_suffices(&self) -> bool {
         self.sign_in.as_ref().is_some_and(|sign_in| sign_in.certificate_suffices)
-    }
-
-    /// The route of a normalised path: the longest that matches.
-    pub(super) fn route(&self, host: &str, path: &str) -> Option<&Route> {
-        self.routes.iter().find(|route| {
-            is_below(path, &route.path)
-                && (route.hosts.is_empty() || route.hosts.iter().any(|name| **name == *host))
-        })
     }
 }
 

@@ -9,6 +9,7 @@ use super::connection::{Connection, Verdict};
 use super::failure::{Failure, Fault};
 use super::load::OpenRequest;
 use super::rates::Quota;
+use super::route::Notice;
 use super::rules::Rules;
 use super::sessions::Standing;
 use super::trail::Trail;
@@ -49,6 +50,10 @@ pub(super) struct Record {
     pub(super) trail: Option<Trail>,
     /// Where the client is sent instead.
     pub(super) location: Option<String>,
+    /// The methods that would have been taken, if this one wasn't.
+    pub(super) allow: Option<String>,
+    /// What is said while the route is closed.
+    pub(super) notice: Option<Arc<Notice>>,
     /// The session that says who is there.
     pub(super) session: Option<Arc<Standing>>,
     /// How the limits stand that it was counted by, if the client is to be told; the one that it failed by comes last.
@@ -82,6 +87,8 @@ impl Record {
             failure: None,
             trail: None,
             location: None,
+            allow: None,
+            notice: None,
             session: None,
             quotas: Vec::new(),
             open: None,

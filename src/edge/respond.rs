@@ -6,11 +6,28 @@ use bytes::Bytes;
 use http::Response;
 use http::header::{CONTENT_LENGTH, DATE};
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::failure::Failure;
+use super::gate::Grant;
 use super::rates;
 use super::record::Record;
+use super::route::{Leave, Own};
+use super::target::Target;
 use super::wants::{Format, Wants};
+
+/// What a request's target may hold and a URI may not (RFC 3986, section 2).
+const NO_URI: &AsciiSet = &CONTROLS
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// A whole answer of our own.
 #[derive(Debug)]
@@ -29,7 +46,8 @@ pub(super) fn reply(failure: Failure, wants: Wants, record: &Record, now: Timest
         Failure::SignInNeeded => wants.format != Format::Navigation,
         _ => wants.format == Format::Problem,
     };
-    let (content_type, body) = if as_problem {
+    let mut is_own = false;
+    let (content_type, body): (_, Bytes) = if as_problem {
         let problem = serde_json::json!({
             "type": format!("urn:sekisho:problem:{}", failure.code()),
             "title": page.title,
@@ -38,9 +56,16 @@ pub(super) fn reply(failure: Failure, wants: Wants, record: &Record, now: Timest
             "code": failure.code(),
             "request_id": record.request_id,
         });
-        ("application/problem+json", problem.to_string().into_bytes())
+        ("application/problem+json", problem.to_string().into())
     } else {
-        ("text/html; charset=utf-8", page.html)
+        let own = record.notice.as_ref().and_then(|notice| notice.page.clone());
+        is_own = own.is_some();
+        ("text/html; charset=utf-8", own.unwrap_or_else(|| page.html.into()))
+    };
+    // The operator's page brings its style with it, and nothing that runs.
+    let content_security_policy = match is_own {
+        true => "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
+        false => backstage.content_security_policy(),
     };
     let mut fields = vec![
         ("content-type".into(), content_type.to_owned()),
@@ -48,7 +73,7 @@ pub(super) fn reply(failure: Failure, wants: Wants, record: &Record, now: Timest
         ("date".into(), date(now)),
         ("cache-control".into(), "no-store".to_owned()),
         ("vary".into(), "accept, accept-language, cookie".to_owned()),
-        ("content-security-policy".into(), backstage.content_security_policy().to_owned()),
+        ("content-security-policy".into(), content_security_policy.to_owned()),
         ("x-content-type-options".into(), "nosniff".to_owned()),
         ("x-frame-options".into(), "DENY".to_owned()),
         ("cross-origin-resource-policy".into(), "same-origin".to_owned()),
@@ -58,10 +83,15 @@ pub(super) fn reply(failure: Failure, wants: Wants, record: &Record, now: Timest
     ];
     match failure {
         Failure::MethodNotAllowed => {
-            fields.push(("allow".into(), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned()));
+            let all = || "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned();
+            fields.push(("allow".into(), record.allow.clone().unwrap_or_else(all)));
         }
         // RFC 9110, section 15.5.2, demands a challenge. There is no registered scheme for a page to sign in on.
         Failure::SignInNeeded => fields.push(("www-authenticate".into(), "Session".to_owned())),
+        Failure::Maintenance => {
+            let seconds = record.notice.as_ref().map_or(0, |notice| notice.retry_after.as_secs());
+            fields.push(("retry-after".into(), seconds.to_string()));
+        }
         Failure::RateLimited => {
             let after = record.quotas.last().map_or(1, rates::Quota::retry_after);
             fields.push(("retry-after".into(), after.to_string()));
@@ -77,7 +107,58 @@ pub(super) fn reply(failure: Failure, wants: Wants, record: &Record, now: Timest
     }
     fields.extend(quotas(record));
     fields.extend(record.location.clone().map(|location| ("location".into(), location)));
-    Reply { status: failure.status(), fields, body: body.into() }
+    Reply { status: failure.status(), fields, body }
+}
+
+/// What a route answers by itself. The target's path is the one that a backend would have got.
+pub(super) fn of_route(
+    own: &Own,
+    grant: &Grant<'_>,
+    target: &Target<'_>,
+    leave: Leave,
+    record: &Record,
+    now: Timestamp,
+) -> Reply {
+    let mut fields: Vec<(Cow<'static, str>, String)> = Vec::new();
+    let (status, body) = match own {
+        Own::Fixed { status, body, content_type } => {
+            if !body.is_empty() {
+                fields.push(("content-type".into(), content_type.to_string()));
+                fields.push(("x-content-type-options".into(), "nosniff".to_owned()));
+            }
+            (*status, body.clone())
+        }
+        Own::Redirect { to, status } => {
+            let encoded = |part| utf8_percent_encode(part, NO_URI).to_string();
+            let location = to.expand(&encoded(&target.path), target.query.map(encoded).as_deref());
+            fields.push(("location".into(), location));
+            (*status, Bytes::new())
+        }
+    };
+    let edits = &grant.route.terms.response;
+    let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
+    fields.retain(|(name, _)| !edits.drop(name.as_bytes()));
+    fields.extend(edits.set().map(|field| (text(field.name).into(), text(field.value))));
+    fields.extend(leave.into_iter().map(|(name, value)| (name.into(), value)));
+    if grant.is_personal && !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("cache-control")) {
+        fields.push(("cache-control".into(), "no-store".to_owned()));
+    }
+    if !matches!(status, 204 | 304) {
+        fields.push(("content-length".into(), body.len().to_string()));
+    }
+    fields.push(("date".into(), date(now)));
+    fields.push(("x-request-id".into(), record.request_id.clone()));
+    fields.extend(quotas(record));
+    Reply { status, fields, body }
+}
+
+/// The answer to a preflight.
+pub(super) fn of_preflight(leave: Leave, record: &Record, now: Timestamp) -> Reply {
+    let mut fields: Vec<(Cow<'static, str>, String)> =
+        leave.into_iter().map(|(name, value)| (name.into(), value)).collect();
+    fields.push(("date".into(), date(now)));
+    fields.push(("x-request-id".into(), record.request_id.clone()));
+    Reply { status: 204, fields, body: Bytes::new() }
 }
 
 /// The portal's answer.

@@ -176,7 +176,8 @@ mod tests {
                 ("www.localhost", ClientCertificate::None, Rejection::Page),
             ]
         );
-        let routes: Vec<_> = config.routes.iter().map(|route| (route.path.as_str(), route.require)).collect();
+        let routes: Vec<_> =
+            config.routes.iter().map(|route| (route.place().path(), route.require)).collect();
         assert_eq!(
             routes,
             [

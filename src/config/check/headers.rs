@@ -4,7 +4,7 @@ use super::Report;
 use crate::config::FieldName;
 
 /// What frames a message or belongs to one hop. To set or remove one of these is to change the message itself.
-const FRAMING: [&str; 10] = [
+pub(super) const FRAMING: [&str; 10] = [
     "connection",
     "content-length",
     "expect",

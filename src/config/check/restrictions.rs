@@ -25,11 +25,12 @@ impl Report<'_> {
     }
 
     fn is_not_reserved(&mut self, pointer: &str, route: &Route) {
-        let below = route.path.as_str().strip_prefix(PORTAL);
+        let below = route.place().path().strip_prefix(PORTAL);
         let is_reserved = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if is_reserved && self.source.contains("/sign_in") {
             let message = format!("`{PORTAL}` and everything below it belongs to the sign-in pages");
-            self.problem(&format!("{pointer}/path"), message);
+            let key = if route.exact.is_some() { "exact" } else { "path" };
+            self.problem(&format!("{pointer}/{key}"), message);
         }
     }
 

@@ -12,13 +12,15 @@ impl Report<'_> {
             self.hosts_of(&pointer, route);
             self.can_be_met(&pointer, route);
             self.restrictions(&pointer, route);
-            self.is_alone(index, &pointer, route);
+            self.conditions(&pointer, route);
+            self.terms(&pointer, route);
+            self.is_reached(index, &pointer, route);
         }
     }
 
     fn upstream_of(&mut self, pointer: &str, route: &Route) {
+        let Some(name) = route.upstream.as_ref().map(|name| name.as_str()) else { return };
         let known = self.source.keys("/upstreams");
-        let name = route.upstream.as_str();
         if !known.contains(&name) {
             let guess = did_you_mean(name, known);
             self.problem(&format!("{pointer}/upstream"), format!("there is no upstream `{name}`{guess}"));
@@ -43,7 +45,7 @@ impl Report<'_> {
     }
 
     /// Whether all that the file says of a route's hosts could be read: a route that lost its hosts isn't one for all.
-    fn has_all_hosts(&self, pointer: &str, route: &Route) -> bool {
+    pub(super) fn has_all_hosts(&self, pointer: &str, route: &Route) -> bool {
         self.source.node(&format!("{pointer}/hosts")).is_none_or(|node| node.len() == route.hosts.len())
     }
 
@@ -68,23 +70,6 @@ impl Report<'_> {
             let whose = if route.hosts.is_empty() { "no host" } else { "none of this route's hosts" };
             let message = format!("this can never be met: {whose} asks for a client certificate");
             self.problem(&format!("{pointer}/require"), message);
-        }
-    }
-
-    fn is_alone(&mut self, index: usize, pointer: &str, route: &Route) {
-        if !self.has_all_hosts(pointer, route) {
-            return;
-        }
-        let earlier = self.config.routes[..index].iter().enumerate().position(|(index, earlier)| {
-            let everywhere = earlier.hosts.is_empty() || route.hosts.is_empty();
-            let overlap = everywhere || earlier.hosts.iter().any(|host| route.hosts.contains(host));
-            let known = self.has_all_hosts(&self.element("/routes", index), earlier);
-            earlier.path == route.path && overlap && known
-        });
-        if let Some(earlier) = earlier {
-            let first = self.first(&format!("{}/path", self.element("/routes", earlier)));
-            let message = format!("`{}` has two routes on the same host{first}", route.path);
-            self.problem(&format!("{pointer}/path"), message);
         }
     }
 }

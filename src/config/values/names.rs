@@ -144,7 +144,7 @@ text_value!(
 );
 
 /// The name of a header field (RFC 9110, section 5.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
 pub struct FieldName(String);
 
@@ -182,9 +182,56 @@ text_value!(
     "A header field name of letters, digits and `-`."
 );
 
+/// The value of a header field (RFC 9110, section 5.5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct FieldValue(String);
+
+impl FieldValue {
+    /// The value.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A value of our own.
+    pub(crate) fn known(value: &'static str) -> Self {
+        Self(value.to_owned())
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let is_visible = text.bytes().all(|b| (0x20..0x7f).contains(&b));
+        if is_visible && text.len() <= 4096 && text.trim() == text {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("expected at most 4096 visible ASCII characters, without space around them".to_owned())
+        }
+    }
+}
+
+impl fmt::Display for FieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text_value!(
+    FieldValue,
+    "the value of a header field",
+    "^[ -~]{0,4096}$",
+    "The value of a header field: visible ASCII characters."
+);
+
 #[cfg(test)]
 mod tests {
-    use super::{FieldName, HostName, UpstreamName};
+    use super::{FieldName, FieldValue, HostName, UpstreamName};
+
+    #[test]
+    fn a_value_of_a_field_is_one_line() {
+        assert!(FieldValue::parse("max-age=63072000; includeSubDomains").is_ok());
+        for bad in ["a\r\nb", "a\nb", "a\0", " a", "a ", "\t", "銀行", &"a".repeat(4097)] {
+            assert!(FieldValue::parse(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn a_host_name_is_what_tls_would_name() {

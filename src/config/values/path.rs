@@ -48,9 +48,49 @@ text_value!(
     "A path such as `/banking`, without a trailing slash."
 );
 
+/// One path: absolute and normalised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct ExactPath(String);
+
+impl ExactPath {
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let without_slash = text.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(text);
+        match PathPrefix::parse(without_slash) {
+            Ok(_) if text != "//" => Ok(Self(text.to_owned())),
+            _ => Err(format!(
+                "expected a path such as `/healthz`: absolute, nothing percent-encoded, no empty or dot segments; found `{text}`"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for ExactPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text_value!(ExactPath, "a path such as `/healthz`", "^/([^/]+/?)*$", "One path, such as `/healthz`.");
+
 #[cfg(test)]
 mod tests {
-    use super::PathPrefix;
+    use super::{ExactPath, PathPrefix};
+
+    #[test]
+    fn an_exact_path_may_end_in_a_slash() {
+        for good in ["/", "/a", "/a/", "/a/b.c/"] {
+            assert!(ExactPath::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a", "//", "/a//", "/../", "/a%2f", "/a?b"] {
+            assert!(ExactPath::parse(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_path_is_absolute_and_normal() {

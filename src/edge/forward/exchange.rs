@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -19,6 +19,7 @@ use crate::edge::failure::Failure;
 use crate::edge::framing::{Decoded, Decoder, Framing};
 use crate::edge::http1::{BadHead, HeadEnd};
 use crate::edge::intake::Admitted;
+use crate::edge::route::{Leave, Terms};
 use crate::edge::rules::Rules;
 use crate::edge::slowness::{Slowness, TooSlow};
 use crate::edge::timer::Timer;
@@ -32,6 +33,9 @@ const CONTINUE: Duration = Duration::from_secs(1);
 const SMALL: usize = 8 << 10;
 /// How much of a body is read at once.
 const READ: usize = 64 << 10;
+
+/// What is wrong with a response that is longer than its route allows.
+const TOO_MUCH: &str = "more bytes than the route's limits.response_body";
 
 /// A part of a body, on its way.
 #[derive(Debug)]
@@ -70,6 +74,10 @@ pub(in crate::edge) struct Broken {
 pub(in crate::edge) struct Exchange {
     rules: Arc<Rules>,
     upstream: usize,
+    terms: Arc<Terms>,
+    /// When it must be over.
+    ends: Option<Instant>,
+    leave: Leave,
     link: Link,
     sending: Sending,
     receiving: Receiving,
@@ -82,6 +90,8 @@ pub(in crate::edge) struct Exchange {
     slowness: Slowness,
     /// Bytes of the request's body that were taken from the client.
     pub(in crate::edge) bytes_in: u64,
+    /// Bytes of the response's body that came.
+    received: u64,
 }
 
 struct Sending {
@@ -121,16 +131,18 @@ impl Exchange {
         link: Link,
         timer: &Timer,
     ) -> Self {
-        let timeouts = &rules.policy.timeouts;
+        let terms = &admitted.terms;
         let (stage, patience) = match (admitted.has_body(), admitted.expects_continue) {
             (true, true) => (Stage::Held, CONTINUE),
-            (true, false) => (Stage::Body, timeouts.body_idle.get()),
-            (false, _) => (Stage::Taken, timeouts.upstream_first_byte.get()),
+            (true, false) => (Stage::Body, terms.body_idle),
+            (false, _) => (Stage::Taken, terms.upstream_first_byte),
         };
-        timer.set(patience);
-        Self {
+        let exchange = Self {
             rules: rules.clone(),
             upstream: admitted.permit.upstream(),
+            terms: terms.clone(),
+            ends: admitted.ends,
+            leave: admitted.leave.clone(),
             link,
             sending: Sending {
                 head,
@@ -147,7 +159,31 @@ impl Exchange {
             has_answered: false,
             slowness: Slowness::new(&rules.policy.limits),
             bytes_in: 0,
-        }
+            received: 0,
+        };
+        timer.set(exchange.patience(patience));
+        exchange
+    }
+
+    /// So long, but no longer than until the exchange must be over.
+    pub(in crate::edge) fn patience(&self, wanted: Duration) -> Duration {
+        let left = self.ends.map(|ends| ends.saturating_duration_since(clock::instant()));
+        left.map_or(wanted, |left| left.min(wanted))
+    }
+
+    /// Waits for the upstream's next part.
+    pub(in crate::edge) fn await_part(&self, timer: &Timer) {
+        timer.set(self.patience(self.terms.upstream_body_idle));
+    }
+
+    /// The trailer fields of the response that may go on, as lines.
+    pub(in crate::edge) fn trailer_lines(&self, section: &[u8]) -> Result<Vec<u8>, &'static str> {
+        super::request::trailer_lines(&self.rules.policy, &self.terms.response, section)
+    }
+
+    /// Whether it should be over by now, however well it goes.
+    fn is_overdue(&self) -> bool {
+        self.ends.is_some_and(|ends| ends <= clock::instant())
     }
 
     /// Whether the client's body is wanted at the moment; if not, whatever the client sends is for later.
@@ -197,12 +233,21 @@ impl Exchange {
         if let Poll::Ready(Err(failure)) = self.poll_send(cx, source, timer) {
             return Poll::Ready(Err(failure));
         }
+        if self.is_overdue() && !self.is_over() {
+            return Poll::Ready(Err(Failure::UpstreamTimeout));
+        }
         loop {
             let Receiving::Body(decoder) = &mut self.receiving else {
                 return Poll::Ready(Ok(Part::End(Bytes::new())));
             };
             match decoder.decode(&mut self.link.read) {
-                Ok(Decoded::Data(data)) => return Poll::Ready(Ok(Part::Data(data))),
+                Ok(Decoded::Data(data)) => {
+                    self.received += data.len() as u64;
+                    if self.received > self.terms.response_body {
+                        return Poll::Ready(Err(Failure::UpstreamBroken(TOO_MUCH)));
+                    }
+                    return Poll::Ready(Ok(Part::Data(data)));
+                }
                 Ok(Decoded::End(trailers)) => {
                     self.receiving = Receiving::Over;
                     return Poll::Ready(Ok(Part::End(trailers)));
@@ -219,7 +264,7 @@ impl Exchange {
                 Poll::Ready(Ok(0) | Err(_)) => {
                     return Poll::Ready(Err(Failure::UpstreamBroken("its response ended in the middle")));
                 }
-                Poll::Ready(Ok(_)) => timer.set(self.rules.policy.timeouts.upstream_body_idle.get()),
+                Poll::Ready(Ok(_)) => self.await_part(timer),
                 Poll::Pending => {
                     timer.register(cx);
                     return if timer.is_late() {
@@ -257,7 +302,7 @@ impl Exchange {
                 return Err("its head is too long");
             }
             let Some(length) = found else { return Ok(None) };
-            let head = ResponseHead::take(&mut self.link.read, length, self.is_head)?;
+            let mut head = ResponseHead::take(&mut self.link.read, length, self.is_head)?;
             match head.status {
                 101 if self.upgrade => {
                     self.receiving = Receiving::Over;
@@ -272,7 +317,11 @@ impl Exchange {
                     }
                 }
                 _ => {
-                    timer.set(self.rules.policy.timeouts.upstream_body_idle.get());
+                    if matches!(head.framing, Framing::Length(length) if length > self.terms.response_body) {
+                        return Err(TOO_MUCH);
+                    }
+                    self.await_part(timer);
+                    head.edit(&self.terms, std::mem::take(&mut self.leave));
                     self.keeps_alive = head.keeps_alive;
                     self.receiving = match head.framing {
                         Framing::Length(0) => Receiving::Over,
@@ -291,7 +340,7 @@ impl Exchange {
 
     fn let_body_flow(&mut self, timer: &Timer) {
         self.sending.stage = Stage::Body;
-        timer.set(self.rules.policy.timeouts.body_idle.get());
+        timer.set(self.patience(self.terms.body_idle));
     }
 
     fn poll_late(&mut self, cx: &mut Context<'_>, timer: &Timer) -> Poll<Result<Answer, Broken>> {
@@ -299,12 +348,14 @@ impl Exchange {
         if !timer.is_late() {
             return Poll::Pending;
         }
-        if self.sending.stage == Stage::Held {
+        if self.sending.stage == Stage::Held && !self.is_overdue() {
             self.let_body_flow(timer);
             return Poll::Ready(Ok(Answer::Continue));
         }
-        let failure =
-            if self.sending.waits_for_client { Failure::RequestTimeout } else { Failure::UpstreamTimeout };
+        let failure = match self.sending.waits_for_client && !self.is_overdue() {
+            true => Failure::RequestTimeout,
+            false => Failure::UpstreamTimeout,
+        };
         Poll::Ready(Err(Broken { failure, was_stale: false }))
     }
 
@@ -363,7 +414,7 @@ impl Exchange {
         if let Some(left) = self.slowness.waits(clock::instant())
             && matches!(self.receiving, Receiving::Head(_))
         {
-            timer.set(self.rules.policy.timeouts.body_idle.get().min(left));
+            timer.set(self.patience(self.terms.body_idle.min(left)));
         }
     }
 
@@ -382,22 +433,23 @@ impl Exchange {
             match part? {
                 Part::Data(data) => {
                     self.bytes_in += data.len() as u64;
-                    if self.bytes_in > self.rules.policy.limits.body.bytes() {
+                    if self.bytes_in > self.terms.request_body {
                         return Err(Failure::BodyTooLarge);
                     }
                     let moved = self.slowness.moved(data.len() as u64, clock::instant());
                     if matches!(self.receiving, Receiving::Head(_)) {
                         moved.map_err(|TooSlow| Failure::RequestTimeout)?;
-                        timer.set(self.rules.policy.timeouts.body_idle.get());
+                        timer.set(self.patience(self.terms.body_idle));
                     }
                     self.sending.add(data);
                 }
                 Part::End(trailers) => {
-                    let lines =
-                        super::trailer_lines(&self.rules.policy, &trailers).map_err(Failure::BadRequest)?;
+                    let edits = &self.terms.request;
+                    let lines = super::request::trailer_lines(&self.rules.policy, edits, &trailers)
+                        .map_err(Failure::BadRequest)?;
                     self.sending.end(&lines);
                     if matches!(self.receiving, Receiving::Head(_)) {
-                        timer.set(self.rules.policy.timeouts.upstream_first_byte.get());
+                        timer.set(self.patience(self.terms.upstream_first_byte));
                     }
                 }
             }

@@ -7,6 +7,7 @@ use crate::edge::framing::Framing;
 use crate::edge::http1::parse_trailers;
 use crate::edge::intake::RequestHead;
 use crate::edge::policy::Policy;
+use crate::edge::route::Edits;
 use crate::edge::target::Target;
 
 /// What a head is written from.
@@ -19,6 +20,8 @@ pub(in crate::edge) struct Lines<'a> {
     pub(in crate::edge) request_id: &'a str,
     /// Header lines that say who is there, as far as the upstream is told.
     pub(in crate::edge) told: [&'a [u8]; 3],
+    /// What the route sets and removes.
+    pub(in crate::edge) edits: &'a Edits,
     pub(in crate::edge) expects_continue: bool,
 }
 
@@ -33,7 +36,10 @@ pub(in crate::edge) fn request_head(policy: &Policy, lines: &Lines<'_>) -> Bytes
         put(&mut out, &[b"?", query.as_bytes()]);
     }
     put(&mut out, &[b" HTTP/1.1\r\nHost: ", lines.authority.as_bytes(), b"\r\n"]);
-    put_client_fields(&mut out, policy, lines.request.fields);
+    put_client_fields(&mut out, policy, lines.edits, lines.request.fields);
+    for field in lines.edits.set() {
+        put(&mut out, &[field.name, b": ", field.value, b"\r\n"]);
+    }
     put_framing(&mut out, lines);
     put(&mut out, &lines.told);
     let authority = lines.authority.as_bytes();
@@ -45,13 +51,14 @@ pub(in crate::edge) fn request_head(policy: &Policy, lines: &Lines<'_>) -> Bytes
 }
 
 /// The client's fields that may go on.
-fn put_client_fields(out: &mut BytesMut, policy: &Policy, fields: &[Field<'_>]) {
+fn put_client_fields(out: &mut BytesMut, policy: &Policy, edits: &Edits, fields: &[Field<'_>]) {
     // Nearly every request has no `Connection` field, or one that says `keep-alive`.
     let has_connection = fields.iter().any(|field| field.is("connection"));
     let mut cookies = None;
     for field in fields {
         let is_ours = is_hop_by_hop(field.name)
             || policy.owned.owns(field.name)
+            || edits.drop(field.name)
             || ["host", "content-length", "expect"].iter().any(|name| field.is(name))
             || (has_connection
                 && tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name)));
@@ -95,9 +102,9 @@ fn put_framing(out: &mut BytesMut, lines: &Lines<'_>) {
     }
 }
 
-/// The client's trailer fields that may go on, as lines. A trailer can say nothing that a header may not, and
+/// The trailer fields that may go on, as lines. A trailer can say nothing that a header may not, and
 /// nothing that routes, frames or authenticates (RFC 9110, section 6.5.1).
-pub(in crate::edge) fn trailer_lines(policy: &Policy, section: &[u8]) -> Result<Vec<u8>, &'static str> {
+pub(super) fn trailer_lines(policy: &Policy, edits: &Edits, section: &[u8]) -> Result<Vec<u8>, &'static str> {
     let fields = parse_trailers(section).map_err(|_| "a trailer section that is not well-formed")?;
     let mut out = Vec::new();
     for (name, value) in fields {
@@ -105,6 +112,7 @@ pub(in crate::edge) fn trailer_lines(policy: &Policy, section: &[u8]) -> Result<
         let is_forbidden = is_hop_by_hop(name)
             || is_disguised_framing(name)
             || policy.owned.owns(name)
+            || edits.drop(name)
             || [
                 "host",
                 "cookie",

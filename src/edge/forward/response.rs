@@ -1,6 +1,7 @@
 //! The head of an upstream's response: read strictly, and rid of what was for one hop only.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -8,6 +9,7 @@ use crate::domain::OUR_COOKIES;
 use crate::edge::fields::{Field, is_hop_by_hop, tokens};
 use crate::edge::framing::{self, Framing};
 use crate::edge::http1::{BadHead, parse_response};
+use crate::edge::route::{Cors, Edits, Leave, Terms};
 
 /// A response's head, with its own copy of the bytes.
 #[derive(Debug)]
@@ -23,6 +25,10 @@ pub(in crate::edge) struct ResponseHead {
     no_store: bool,
     /// Fields of ours.
     added: Vec<(&'static str, String)>,
+    /// What the route sets and removes.
+    terms: Option<Arc<Terms>>,
+    /// What it tells pages of other origins.
+    leave: Leave,
     bytes: Bytes,
     fields: Vec<(Range<usize>, Range<usize>)>,
 }
@@ -66,6 +72,8 @@ impl ResponseHead {
             keeps_alive: response.minor == 1 && !closes && framing != Framing::UntilClose,
             no_store: false,
             added: varies_by_ours.then(|| ("Vary", "*".to_owned())).into_iter().collect(),
+            terms: None,
+            leave: Leave::new(),
             fields,
             bytes,
         })
@@ -79,14 +87,27 @@ impl ResponseHead {
             name: self.bytes.get(name.clone()).unwrap_or_default(),
             value: self.bytes.get(value.clone()).unwrap_or_default(),
         });
-        let added = self.added.iter();
-        let added = added.map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() });
-        passed.chain(self.no_store.then_some(NO_STORE)).chain(added)
+        let edits = self.terms.as_ref().map(|terms| &terms.response);
+        let has_cors = self.terms.as_ref().is_some_and(|terms| terms.cors.is_some());
+        let (leave, added) = (self.leave.iter(), self.added.iter());
+        passed
+            .filter(move |field| !edits.is_some_and(|edits| edits.drop(field.name)))
+            .filter(move |field| !(has_cors && Cors::owns(field.name)))
+            .chain(edits.into_iter().flat_map(Edits::set))
+            .chain(leave.map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }))
+            .chain(self.no_store.then_some(NO_STORE))
+            .chain(added.map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }))
     }
 
     /// Adds fields of ours.
     pub(in crate::edge) fn add(&mut self, fields: impl Iterator<Item = (&'static str, String)>) {
         self.added.extend(fields);
+    }
+
+    /// Has the route's own fields set and removed, and says what pages of other origins may do.
+    pub(super) fn edit(&mut self, terms: &Arc<Terms>, leave: Leave) {
+        self.terms = Some(terms.clone());
+        self.leave = leave;
     }
 
     /// Has caches keep no copy of what is personal, unless the backend has said itself what they may (T28).

@@ -1,6 +1,7 @@
 //! A whole connection over HTTP/1.1: what a client sends, and what a backend answers, both from the fuzzer. The client's
 //! side is in memory, the backend's a socket; no time passes.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -128,6 +129,8 @@ fn worker(backend: &Backend) -> Arc<Worker> {
         rates: (config.rate_limits, RateTables::default()),
         sign_in: None,
         assertions: None,
+        bodies: HashMap::new(),
+        maintenance: config.maintenance,
     };
     let policy = Arc::new(Policy::build(settings, &metrics).expect("a policy"));
     let orders = Orders { policy, trust: None, registry: None, backstage: Arc::new(Nobody) };

@@ -4,6 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
@@ -11,7 +12,6 @@ use tokio::io::AsyncWriteExt;
 use super::{After, Http1, LINGER, SMALL, response_head, scratch};
 use crate::clock;
 use crate::edge::failure::Failure;
-use crate::edge::forward;
 use crate::edge::record::Record;
 use crate::edge::respond::Reply;
 use crate::edge::slowness::TooSlow;
@@ -19,7 +19,7 @@ use crate::edge::socket::ClientIo;
 
 impl<Io: ClientIo> Http1<Io> {
     /// The client doesn't take what is there for it (T26): from here on the deadline is its own.
-    pub(super) fn poll_stalled(&mut self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+    pub(super) fn poll_stalled(&mut self, cx: &Context<'_>, patience: Duration) -> Poll<Result<(), Failure>> {
         let taken = self.io.written();
         // Who takes something, though not all, is slow at most.
         if self.is_stalled && taken > self.taken {
@@ -28,7 +28,7 @@ impl<Io: ClientIo> Http1<Io> {
         if !self.is_stalled {
             (self.is_stalled, self.taken) = (true, taken);
             let left = self.slowness.waits(clock::instant()).unwrap_or_default();
-            self.timer.set(self.rules.policy.timeouts.body_idle.get().min(left));
+            self.timer.set(patience.min(left));
         }
         self.timer.register(cx);
         if self.timer.is_late() { Poll::Ready(Err(Failure::ClientStalled)) } else { Poll::Pending }
@@ -45,8 +45,9 @@ impl<Io: ClientIo> Http1<Io> {
 
     /// Writes what waits for the client, or finds that it doesn't read.
     pub(super) async fn flush(&mut self) -> Result<(), Failure> {
+        let patience = self.rules.policy.timeouts.body_idle.get();
         std::future::poll_fn(|cx| match self.poll_flush(cx) {
-            Poll::Pending => self.poll_stalled(cx),
+            Poll::Pending => self.poll_stalled(cx, patience),
             Poll::Ready(Ok(())) => Poll::Ready(self.go_on()),
             Poll::Ready(Err(_)) => Poll::Ready(Err(Failure::ClientGone)),
         })
@@ -68,12 +69,11 @@ impl<Io: ClientIo> Http1<Io> {
         }
     }
 
-    pub(super) fn queue_end(&mut self, trailers: &[u8]) -> Result<(), &'static str> {
-        let lines = forward::trailer_lines(&self.rules.policy, trailers)?;
+    /// The last chunk, with the lines of the trailer section.
+    pub(super) fn queue_end(&mut self, trailers: &[u8]) {
         self.write.put_slice(b"0\r\n");
-        self.write.put_slice(&lines);
+        self.write.put_slice(trailers);
         self.write.put_slice(b"\r\n");
-        Ok(())
     }
 
     /// Sends an answer of our own.

@@ -16,6 +16,8 @@ pub(super) struct Client {
     pub(super) minor: u8,
     /// Whether it may send another request after this one.
     pub(super) keeps_alive: bool,
+    /// Whether something follows its head that is no request, or nothing at all.
+    pub(super) has_more: bool,
 }
 
 /// A request that was taken in, or why not, with whether something follows that is no request.
@@ -45,7 +47,7 @@ pub(super) fn take(
     let has_more = !matches!(framing, None | Some(Framing::Length(0)))
         || request.fields.iter().any(|field| field.is("upgrade"))
         || !keeps_alive(&request);
-    let taken = request_head(&request, framing)
+    let taken = request_head(&request, framing, has_more)
         .map_err(Held::from)
         .and_then(|(head, client)| Ok((intake::admit(connection, record, &head, known)?, client)))
         .map_err(|held| (held, has_more));
@@ -61,6 +63,7 @@ fn keeps_alive(request: &Request<'_>) -> bool {
 fn request_head<'a>(
     request: &'a Request<'a>,
     framing: Option<Framing>,
+    has_more: bool,
 ) -> Result<(RequestHead<'a>, Client), Failure> {
     let fields = &request.fields;
     let connection_says =
@@ -78,7 +81,7 @@ fn request_head<'a>(
         && matches!(framing, None | Some(Framing::Length(0)))
         && connection_says("upgrade")
         && fields.iter().any(|field| field.is("upgrade") && field.value.eq_ignore_ascii_case(b"websocket"));
-    let client = Client { minor: request.minor, keeps_alive: keeps_alive(request) };
+    let client = Client { minor: request.minor, keeps_alive: keeps_alive(request), has_more };
     let protocol = if request.minor == 0 { "1.0" } else { "1.1" };
     Ok((
         RequestHead { method: request.method, target, authority, fields, framing, upgrade, protocol },

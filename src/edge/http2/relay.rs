@@ -13,7 +13,7 @@ use slab::Slab;
 
 use crate::clock;
 use crate::edge::failure::Failure;
-use crate::edge::forward::{self, BodySource, Exchange, Part};
+use crate::edge::forward::{BodySource, Exchange, Part};
 use crate::edge::http1::parse_trailers;
 use crate::edge::record::Record;
 use crate::edge::slowness::Slowness;
@@ -222,7 +222,7 @@ impl Relay {
 impl Relay {
     /// The upstream's trailer fields that may go on: no more of them than to an HTTP/1.1 client.
     fn trailers(&self, section: &[u8]) -> Result<Option<HeaderMap>, &'static str> {
-        let lines = forward::trailer_lines(&self.record.rules().policy, section)?;
+        let lines = self.exchange.trailer_lines(section)?;
         let mut trailers = HeaderMap::new();
         for (name, value) in parse_trailers(&lines).unwrap_or_default() {
             if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(&value)) {

@@ -29,7 +29,7 @@ pub(super) const UNREADABLE: Texts = Texts {
 };
 
 /// By the code of the failure.
-pub(super) static TEXTS: [(&str, Texts); 21] = [
+pub(super) static TEXTS: [(&str, Texts); 22] = [
     ("bad_request", UNREADABLE),
     ("head_too_large", UNREADABLE),
     ("method_not_allowed", UNREADABLE),
@@ -103,6 +103,21 @@ pub(super) static TEXTS: [(&str, Texts); 21] = [
                 AGAIN_JA,
             ),
             en: words("Very busy at the moment", "There are too many requests right now.", AGAIN_EN),
+        },
+    ),
+    (
+        "maintenance",
+        Texts {
+            ja: words(
+                "メンテナンス中です",
+                "ただいまメンテナンスのため、サービスを一時停止しております。",
+                AGAIN_JA,
+            ),
+            en: words(
+                "Closed for maintenance",
+                "The service is closed for maintenance at the moment.",
+                AGAIN_EN,
+            ),
         },
     ),
     (

@@ -1,0 +1,24 @@
+//! `maintenance`: when routes answer that they are closed for a while.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Period;
+
+/// As long as the file is there, every request is answered with 503. Sign-in, portal and health checks go on.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Maintenance {
+    /// The file. It is the page that people see if it holds HTML (1 MiB at most), else they see the gate's own. It is looked
+    /// for four times a second.
+    pub file: PathBuf,
+    /// What `Retry-After` tells clients.
+    #[serde(default = "five_minutes")]
+    pub retry_after: Period,
+}
+
+const fn five_minutes() -> Period {
+    Period::seconds(300)
+}
