@@ -166,7 +166,7 @@ fn haproxy_at_an_address_that_is_not_configured_is_refused() {
     }
 }
 
-/// Each check is a connection that ends without a word of TLS, or after a whole handshake.
+/// Each check is a connection that ends without a word of TLS, or after a whole handshake, and counts for nobody.
 #[test]
 fn checks_of_haproxy_find_the_gate_well_and_count_as_no_failure() {
     let tls = format!("check-ssl check-sni {WWW} verify none");
@@ -177,7 +177,8 @@ fn checks_of_haproxy_find_the_gate_well_and_count_as_no_failure() {
         (&format!("send-proxy {tls}"), "L6OK"),
         (&format!("send-proxy-v2 {tls}"), "L6OK"),
     ] {
-        let gate = gate(&Backend::start(), LOCAL, "");
+        let one = "rate_limits: { handshakes: { requests: 1, per: 1h } }";
+        let gate = gate(&Backend::start(), LOCAL, one);
         let balancer = passing_on(gate.address, &format!("{words} check inter 20ms"));
         eventually("ten checks", || gate.metric("sekisho_connections_accepted_total") >= 10.0);
         eventually("a check that is over", || balancer.last_check() == outcome);
