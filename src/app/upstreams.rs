@@ -1,13 +1,14 @@
 //! The upstreams of the configuration in force: where their names lead, how their endpoints are, and what metrics say of it.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -33,12 +34,27 @@ pub(super) struct Names(TokioResolver);
 
 impl Names {
     pub(super) fn new(settings: &config::Dns) -> Result<Self, String> {
-        let mut builder = if settings.servers.is_empty() {
-            TokioResolver::builder_tokio().map_err(|error| format!("/etc/resolv.conf: {error}"))?
-        } else {
-            let servers = settings.servers.iter().map(|server| name_server(server.address())).collect();
+        Self::by(settings, TokioResolver::builder_tokio)
+    }
+
+    fn by(
+        settings: &config::Dns,
+        system: impl FnOnce() -> Result<ResolverBuilder<TokioRuntimeProvider>, NetError>,
+    ) -> Result<Self, String> {
+        let by_servers = |servers: &[SocketAddr]| {
+            let servers = servers.iter().map(|server| name_server(*server)).collect();
             let servers = ResolverConfig::from_name_servers(servers);
             TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default())
+        };
+        let mut builder = if settings.servers.is_empty() {
+            // As resolv.conf(5) has it where there is no such file, as in small containers, or no server in it. Many have
+            // no names to look up either, and must start.
+            system().unwrap_or_else(|error| {
+                tracing::info!(%error, "/etc/resolv.conf names no DNS server: this machine's own is asked");
+                by_servers(&[(Ipv4Addr::LOCALHOST, 53).into()])
+            })
+        } else {
+            by_servers(&settings.servers.iter().map(|server| server.address()).collect::<Vec<_>>())
         };
         let options = builder.options_mut();
         options.timeout = settings.timeout.get();
@@ -252,4 +268,18 @@ pub(super) fn drain(upstreams: &[Arc<Upstream>], upstream: &str, endpoint: &str,
         tracing::info!(upstream, endpoint, is_drained, "An operator drained an endpoint, or let it in again");
     }
     is_found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_machine_without_dns_servers_still_knows_addresses() {
+        let none = || Err(NetError::from("no such file"));
+        let names = Names::by(&config::Dns::default(), none).unwrap();
+        let address = EndpointAddress::try_from("192.0.2.1:80".to_owned()).unwrap();
+        let there = vec![Address::Ip("192.0.2.1:80".parse().unwrap())];
+        assert_eq!(names.find(&address).await, Ok((there, None)));
+    }
 }

@@ -9,7 +9,8 @@ use super::{DnsServer, Period};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dns {
-    /// DNS servers, as IP addresses with or without a port (53); those of `/etc/resolv.conf` if absent.
+    /// DNS servers, as IP addresses with or without a port (53); those of `/etc/resolv.conf` if absent, or this machine's own
+    /// if it names none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<DnsServer>,
     /// How long one server has for its answer. Each is asked twice.
