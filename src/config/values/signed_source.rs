@@ -88,9 +88,9 @@ mod tests {
         };
         assert_eq!(told("www.ocsp"), [""; 0]);
         assert_eq!(told("'http://ocsp.ca.example/'"), [""; 0]);
-        assert_eq!(told("''"), ["5:44 expected the path of a file, found an empty text"]);
+        assert_eq!(told("''"), ["5:42 expected the path of a file, found an empty text"]);
         let expected = "expected a file, or an `http` or `https` URL without user, password and fragment";
-        assert_eq!(told("'ldap://x/y'"), [format!("5:44 {expected}")]);
+        assert_eq!(told("'ldap://x/y'"), [format!("5:42 {expected}")]);
     }
 
     #[test]
