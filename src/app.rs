@@ -11,6 +11,7 @@ mod issuer;
 mod listeners;
 mod notices;
 mod plan;
+mod prepared;
 mod rates;
 mod registry;
 mod routes;
@@ -39,7 +40,8 @@ use tokio::task::JoinHandle as JoinTask;
 use self::back::Kept;
 use self::health::Health;
 use self::listeners::Listeners;
-use self::running::{Next, Prepared, Running};
+use self::prepared::{Next, Prepared};
+use self::running::Running;
 use self::upstreams::Names;
 use self::watch_files::{Seen, Watch};
 

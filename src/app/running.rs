@@ -10,21 +10,20 @@ use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::back::{self, Basis, Kept};
-use super::plan::{self, Plan};
+use super::back::{self, Kept};
+use super::plan;
+use super::prepared::{Before, Next, Prepared};
 use super::staples::Stapler;
-use super::tickets::{self, Tickets};
-use super::trust::{self, PreparedTrust, TrustKeeper};
+use super::tickets;
+use super::trust::{self, TrustKeeper};
 use super::upstreams::{self, Names};
 use super::watch_files::{self, ConfigFile, Seen};
 use super::{issuer, notices, rates, revocation_lists, stores};
 use crate::clock::Clock;
 use crate::config::{self, Config, Document, Problems};
-use crate::domain::PinRules;
-use crate::edge::{Orders, TicketAdoption, Upstream, Worker};
-use crate::flows::{Pins, TicketSecrets};
+use crate::edge::{TicketAdoption, Upstream, Worker};
+use crate::flows::TicketSecrets;
 use crate::ops::{Metrics, Readiness, seconds, systemd};
-use crate::pki::{Issuer, Trust};
 use crate::stores::{AuditEvent, State};
 
 /// A gateway's parts that outlive a configuration, and the configuration in force.
@@ -63,41 +62,6 @@ pub(super) struct InForce {
     wanted: watch::Sender<()>,
 }
 
-/// A configuration whose files are all read, and what the data path is to do by it.
-pub(super) struct Prepared {
-    pub(super) orders: Orders,
-    /// `None` if no host asks for a certificate.
-    pub(super) keeper: Option<TrustKeeper>,
-    /// What the keeper is to put in force.
-    next: Option<PreparedTrust>,
-    stapler: Arc<Stapler>,
-    pub(super) tickets: Tickets,
-    /// `None` before they are adopted.
-    adoption: Option<TicketAdoption>,
-    issuer: Option<Arc<Issuer>>,
-    upstreams: Vec<Arc<Upstream>>,
-    names: Names,
-    key_set: Option<Arc<String>>,
-}
-
-/// What of a configuration in force goes on in the next one.
-pub(super) struct Before {
-    keeper: Option<TrustKeeper>,
-    stapler: Arc<Stapler>,
-    /// Ticket secrets, if they are shared.
-    shared: Option<Arc<TicketSecrets>>,
-}
-
-impl Before {
-    fn of(in_force: &InForce) -> Self {
-        Self {
-            keeper: in_force.keeper.clone(),
-            stapler: in_force.stapler.clone(),
-            shared: in_force.tickets.as_ref().map(|(shared, _)| shared.clone()),
-        }
-    }
-}
-
 /// Why a configuration didn't take the place of the one in force.
 struct Refusal {
     problem: String,
@@ -120,93 +84,6 @@ impl From<&str> for Refusal {
 impl From<Problems> for Refusal {
     fn from(problems: Problems) -> Self {
         format!("\n{problems}").into()
-    }
-}
-
-/// What a trust becomes: the first one, or what takes the place of another.
-pub(super) enum Next {
-    First(Trust),
-    Successor(PreparedTrust),
-}
-
-impl Prepared {
-    /// Makes the orders of a plan. Of what was in force `before`, who keeps the trust, what is stapled and which ticket secrets
-    /// are shared go on.
-    pub(super) fn new(
-        config: &Config,
-        plan: Plan<Next>,
-        (upstreams, names): (Vec<Arc<Upstream>>, Names),
-        (pins, rules): (Option<Pins>, Option<PinRules>),
-        kept: &Kept,
-        before: Option<&Before>,
-        around: (&Clock, &Metrics, &Handle),
-    ) -> Result<Self, String> {
-        let Plan { mut hosts, tickets, trust: next, issuer, signing, bodies, .. } = plan;
-        let (assertions, key_set) = signing.map(|it| (it.assertions, Arc::new(it.key_set))).unzip();
-        let (clock, metrics, runtime) = around;
-        let (keeper, next) = match (next, &config.trust) {
-            (Some(Next::First(first)), Some(settings)) => {
-                (Some(TrustKeeper::new(settings, first, clock, metrics)?), None)
-            }
-            (Some(Next::Successor(next)), _) => (before.and_then(|before| before.keeper.clone()), Some(next)),
-            _ => (None, None),
-        };
-        let stapler = Stapler::new(&mut hosts, before.map(|before| &*before.stapler), clock, metrics)?;
-        let trust = keeper.as_ref().map(TrustKeeper::trust);
-        let shared = before.and_then(|before| before.shared.as_ref());
-        let tickets = Tickets::new(tickets, config, kept.state(), shared);
-        let (keys, around) = ((&kept.tickets, &kept.rates), (clock, metrics));
-        let read = (hosts, bodies);
-        let policy = plan::policy(config, read, upstreams.clone(), trust, keys, assertions, around)?;
-        // Before the first request goes by it: a gate that was closed comes back closed.
-        policy.look_at_closures();
-        let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
-        let house = kept.house(&basis, pins, rules, runtime.clone())?;
-        let (trust, registry) = (trust.cloned(), kept.registry.clone());
-        Ok(Self {
-            orders: Orders { policy, trust, registry, backstage: Arc::new(house) },
-            keeper,
-            next,
-            stapler: Arc::new(stapler),
-            issuer,
-            tickets,
-            adoption: None,
-            upstreams,
-            names,
-            key_set,
-        })
-    }
-
-    /// Asks those that were never asked: sources of revocation lists before anybody is judged by them, and OCSP responders.
-    pub(super) async fn ask_first(&mut self, clock: &Clock) {
-        let (keeper, next) = (self.keeper.clone(), self.next.take());
-        let lists = async {
-            match (keeper, next) {
-                (Some(keeper), Some(next)) => Some(keeper.ask_first(next).await),
-                (Some(keeper), None) => {
-                    keeper.first().await;
-                    None
-                }
-                (None, _) => None,
-            }
-        };
-        let shared = async {
-            if let Some(shared) = self.tickets.shared() {
-                tickets::first(shared, clock).await;
-            }
-        };
-        (self.next, (), ()) = tokio::join!(lists, self.stapler.first(), shared);
-    }
-
-    /// Has tickets sealed and opened as this configuration says, from now on.
-    pub(super) fn adopt_tickets(
-        &mut self,
-        config: &Config,
-        kept: &Kept,
-        clock: &Clock,
-    ) -> Result<(), String> {
-        self.adoption = Some(self.tickets.adopt(config, &kept.tickets, clock)?);
-        Ok(())
     }
 }
 
@@ -384,7 +261,7 @@ impl Running {
         lock(&self.seen).add_new(config::inputs(&document.config));
         let (in_force, known, before) = {
             let in_force = self.lock();
-            (in_force.config.clone(), in_force.upstreams.clone(), Before::of(&in_force))
+            (in_force.config.clone(), in_force.upstreams.clone(), in_force.goes_on())
         };
         let mut problems = document.source.problems();
         for pointer in config::needs_restart(&in_force, &document.config) {
@@ -534,6 +411,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl InForce {
+    /// What of it goes on in the next one.
+    fn goes_on(&self) -> Before {
+        Before {
+            keeper: self.keeper.clone(),
+            stapler: self.stapler.clone(),
+            shared: self.tickets.as_ref().map(|(shared, _)| shared.clone()),
+        }
+    }
+
     fn new(config: &Config, prepared: &Prepared) -> Self {
         Self {
             keeper: prepared.keeper.clone(),
