@@ -68,6 +68,10 @@ fn common_name(subject: &[u8]) -> Result<&[u8], Refusal> {
             return Err(BROKEN);
         }
         let attributes = der::all(rdn.content).ok_or(BROKEN)?;
+        // X.501, section 9.3: at least one. Others stop reading at an empty one, and would find no name behind it.
+        if attributes.is_empty() {
+            return Err(BROKEN);
+        }
         for attribute in &attributes {
             if attribute.tag != der::SEQUENCE {
                 return Err(BROKEN);

@@ -22,7 +22,7 @@ impl Head {
     pub(super) fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (lines, rest) = split(bytes, b"\r\n\r\n")?;
         let mut lines = Lines(lines);
-        let start = String::from_utf8(lines.next()?.to_vec()).ok()?;
+        let start = String::from_utf8_lossy(lines.next()?).into_owned();
         let mut fields = Vec::new();
         for line in lines {
             let colon = line.iter().position(|&byte| byte == b':')?;

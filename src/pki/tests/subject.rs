@@ -143,6 +143,18 @@ fn nothing_may_hide_in_what_another_parser_leaves_over() {
 }
 
 #[test]
+fn nothing_may_hide_where_another_parser_stops() {
+    let ca = Ca::root("Mihon Bank CA");
+    let trust = Source::of(&[&ca]).load();
+    let good = rdn(&[cn(UTF8, CN.as_bytes())]);
+    assert_eq!(verdict(&trust, &[&ca.leaf_named(&good)]), GOOD);
+    // An RDN of nothing; x509-parser takes it for the end.
+    for subject in [[&tlv(0x31, &[])[..], &good].concat(), [&good[..], &tlv(0x31, &[])].concat()] {
+        assert_eq!(verdict(&trust, &[&ca.leaf_named(&subject)]), BROKEN);
+    }
+}
+
+#[test]
 fn what_the_form_lets_through_still_has_to_be_two_ids() {
     let ca = Ca::root("Mihon Bank CA");
     let mut source = Source::of(&[&ca]);
