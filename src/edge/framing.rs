@@ -212,10 +212,12 @@ fn line(buffer: &[u8], longest: usize, too_long: &'static str) -> Result<Option<
 
 fn chunk_size(line: &[u8], extensions: bool) -> Result<u64, BadFraming> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    match &line[digits..] {
-        [] => {}
-        [b';' | b' ' | b'\t', rest @ ..] if extensions && !rest.contains(&b'\r') => {}
-        _ => return Err(BadFraming("a chunk size with something behind it")),
+    let behind = &line[digits..];
+    // Some upstreams pad a size with spaces, and some put extensions behind it: `5 5` is neither.
+    let padding = behind.iter().take_while(|byte| b" \t".contains(byte)).count();
+    let is_extension = matches!(behind[padding..], [] | [b';', ..]) && !behind.contains(&b'\r');
+    if !behind.is_empty() && !(extensions && is_extension) {
+        return Err(BadFraming("a chunk size with something behind it"));
     }
     // Fifteen digits: no sum of a size and a buffer can overflow.
     if !(1..=15).contains(&digits) {
@@ -320,8 +322,18 @@ mod tests {
 
     #[test]
     fn an_upstream_may_send_chunk_extensions() {
-        let mut decoder = Decoder::response(Framing::Chunked);
-        let (data, end) = decode(&mut decoder, b"5;a=b\r\nhello\r\n0\r\n\r\n", 3).unwrap();
-        assert_eq!((&data[..], end), (&b"hello"[..], Some(Bytes::new())));
+        for size in ["5;a=b", "5", "5  ", "5 ;a", "05\t"] {
+            let mut decoder = Decoder::response(Framing::Chunked);
+            let body = format!("{size}\r\nhello\r\n0\r\n\r\n");
+            let (data, end) = decode(&mut decoder, body.as_bytes(), 3).unwrap();
+            assert_eq!((&data[..], end), (&b"hello"[..], Some(Bytes::new())), "{size}");
+        }
+        for size in ["5 5", "5\ta", "5 \r", "5a=b;", "5=;", " 5"] {
+            let mut decoder = Decoder::response(Framing::Chunked);
+            assert!(
+                decode(&mut decoder, format!("{size}\r\nhello\r\n0\r\n\r\n").as_bytes(), 3).is_err(),
+                "{size}"
+            );
+        }
     }
 }
