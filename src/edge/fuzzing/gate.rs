@@ -53,7 +53,11 @@ pub(crate) fn connection(data: &[u8]) {
     let Some((&[high, low], data)) = data.split_first_chunk() else { return };
     let length = usize::from(u16::from_be_bytes([high >> 1, low])).min(data.len());
     let (sent, answers) = data.split_at(length);
-    let answers = (high & 1 == 0).then(|| answers.to_vec());
+    converse(sent, (high & 1 == 0).then(|| answers.to_vec()));
+}
+
+/// One connection from its beginning to its end. Gives what the client was told, and how many requests the backend saw.
+fn converse(sent: &[u8], answers: Option<Vec<u8>>) -> (Vec<u8>, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let talking = async {
         let backend = Backend::start(answers).await;
@@ -63,12 +67,14 @@ pub(crate) fn connection(data: &[u8]) {
         }
         // Each request that a backend saw was written out by the client.
         let asked = sent.windows(7).filter(|window| window.eq_ignore_ascii_case(b"HTTP/1.")).count();
-        assert!(backend.seen.load(Ordering::Relaxed) <= asked);
+        let seen = backend.seen.load(Ordering::Relaxed);
+        assert!(seen <= asked);
         if let Some(wrong) = backend.wrong.lock().expect("no panic").take() {
             panic!("{wrong}");
         }
+        (told, seen)
     };
-    runtime.block_on(talking);
+    runtime.block_on(talking)
 }
 
 /// Sends everything, and reads what comes until the end.
@@ -293,4 +299,46 @@ fn check(head: &Head) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a client is told of two requests, and how many of them the backend saw.
+    fn told(requests: &str, answers: Option<&str>) -> (String, usize) {
+        let requests = requests.replace("HOST", &format!("Host: {HOST}"));
+        let (told, seen) = converse(requests.as_bytes(), answers.map(|answers| answers.as_bytes().to_vec()));
+        (String::from_utf8(told).unwrap(), seen)
+    }
+
+    #[test]
+    fn requests_reach_the_backend_and_answers_the_client() {
+        let two = "GET /a HTTP/1.1\r\nHOST\r\n\r\nPOST /b HTTP/1.1\r\nHOST\r\nContent-Length: 2\r\n\r\nhi";
+        let (text, seen) = told(two, None);
+        assert_eq!((text.matches("HTTP/1.1 200 OK\r\n").count(), seen), (2, 2), "{text}");
+        let (text, seen) = told(two, Some("HTTP/1.1 202 x\r\nContent-Length: 2\r\n\r\nok"));
+        assert!(text.starts_with("HTTP/1.1 202 Accepted\r\n") && text.contains("\r\n\r\nok"), "{text}");
+        assert!(seen >= 1);
+        let (text, seen) = told("GET /a HTTP/1.1\r\nHOST\r\nHOST\r\n\r\n", None);
+        assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{text}");
+        assert_eq!(seen, 0);
+    }
+
+    #[test]
+    fn a_request_that_no_gate_sends_is_seen() {
+        let wrong = |bytes: &[u8]| check(&Head::read(bytes).unwrap().0).is_err();
+        let good = format!("GET /a HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+        assert!(!wrong(good.as_bytes()));
+        for line in [
+            "Host: other",
+            "Content-Length: 1\r\nContent-Length: 1",
+            "x_contract_id: 1",
+            "Transfer-Encoding: x",
+        ] {
+            assert!(wrong(good.replace("\r\n\r\n", &format!("\r\n{line}\r\n\r\n")).as_bytes()), "{line}");
+        }
+        assert!(wrong(good.replace("/a", "/a/../b").as_bytes()));
+        assert!(wrong(good.replace("GET", "get").as_bytes()));
+    }
 }
