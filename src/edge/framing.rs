@@ -216,7 +216,7 @@ fn chunk_size(line: &[u8], extensions: bool) -> Result<u64, BadFraming> {
     // Some upstreams pad a size with spaces, and some put extensions behind it: `5 5` is neither.
     let padding = behind.iter().take_while(|byte| b" \t".contains(byte)).count();
     let is_extension = matches!(behind[padding..], [] | [b';', ..]) && !behind.contains(&b'\r');
-    if !behind.is_empty() && !(extensions && is_extension) {
+    if !(behind.is_empty() || extensions && is_extension) {
         return Err(BadFraming("a chunk size with something behind it"));
     }
     // Fifteen digits: no sum of a size and a buffer can overflow.
