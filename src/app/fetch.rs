@@ -1,16 +1,12 @@
 //! Revocation lists and OCSP responses over HTTP: from the URLs of the configuration and nowhere else (T8). What comes is
 //! worth nothing until it is verified.
 
-use std::error::Error;
-use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, retry};
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{ClientConfig, RootCertStore};
 
 use crate::pki;
 
@@ -25,8 +21,6 @@ pub(super) struct FetchSettings<'a> {
     pub(super) largest: u64,
     /// The file with the authorities of `https` servers; the system's if `None`.
     pub(super) authorities: Option<&'a Path>,
-    /// Whether there are `https` servers at all: the system's authorities are many.
-    pub(super) has_https: bool,
 }
 
 /// Asks servers. Cloning is cheap.
@@ -68,7 +62,7 @@ impl Fetcher {
     pub(super) fn new(settings: &FetchSettings<'_>) -> Result<Self, String> {
         let &FetchSettings { timeout, largest, .. } = settings;
         let client = Client::builder()
-            .tls_backend_preconfigured(tls(settings)?)
+            .tls_backend_preconfigured(pki::client_config(settings.authorities, None)?)
             .http1_only()
             // Only the servers that the file names are asked: a redirect could lead to any inside the bank.
             .redirect(Policy::none())
@@ -78,7 +72,7 @@ impl Fetcher {
             .connect_timeout(CONNECT.min(timeout))
             .timeout(timeout)
             .build()
-            .map_err(|error| format!("the client can't be made: {}", chain(&error)))?;
+            .map_err(|error| format!("the client can't be made: {}", pki::with_causes(&error)))?;
         Ok(Self { client, largest })
     }
 
@@ -120,7 +114,9 @@ impl Fetcher {
             return too_large();
         }
         let mut body = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(|error| chain(&error.without_url()))? {
+        while let Some(part) =
+            response.chunk().await.map_err(|error| pki::with_causes(&error.without_url()))?
+        {
             if !fits(body.len() + part.len()) {
                 return too_large();
             }
@@ -130,13 +126,8 @@ impl Fetcher {
     }
 }
 
-/// Whether a URL of the configuration is one of a server with TLS.
-pub(super) fn is_https(url: &str) -> bool {
-    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
-}
-
 async fn send(request: RequestBuilder) -> Result<Response, String> {
-    request.send().await.map_err(|error| chain(&error.without_url()))
+    request.send().await.map_err(|error| pki::with_causes(&error.without_url()))
 }
 
 fn answered(response: Response) -> Result<Response, String> {
@@ -153,32 +144,4 @@ fn answered(response: Response) -> Result<Response, String> {
 pub(super) fn jittered(period: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or(u32::MAX / 2);
     period.mul_f64(0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX))
-}
-
-/// The authorities of the file, or the system's.
-fn tls(settings: &FetchSettings<'_>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = settings.authorities {
-        for authority in pki::certificates(file).map_err(|error| error.to_string())? {
-            roots.add(authority).map_err(|error| format!("{}: {error}", file.display()))?;
-        }
-    } else if settings.has_https {
-        // Some of the system's may be unreadable; a server that needed one of them will say so.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    let builder = ClientConfig::builder_with_provider(default_provider().into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// An error with its causes, which is where the cause is.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let _ = write!(text, ": {cause}");
-        next = cause.source();
-    }
-    text
 }

@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::responder::Responder;
 use super::certificates::HostKeys;
-use super::fetch::{FetchSettings, Fetcher, is_https};
+use super::fetch::{FetchSettings, Fetcher};
 use super::lock;
 use crate::clock::Clock;
 use crate::config::{HostName, SignedSource};
@@ -97,7 +97,6 @@ impl Stapler {
                 timeout: TIMEOUT,
                 largest: LARGEST_RESPONSE as u64,
                 authorities: None,
-                has_https: responders.iter().any(|responder| is_https(&responder.url)),
             })?)
         };
         let (clock, metrics) = (clock.clone(), metrics.clone());

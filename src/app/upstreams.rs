@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::fetch::jittered;
 use crate::clock;
 use crate::config::{self, Document, EndpointAddress, Place, Problem};
 use crate::edge::{Address, Upstream, UpstreamTls};
@@ -183,7 +184,7 @@ async fn look(upstream: Arc<Upstream>) {
         let Some(health) = &upstream.settings().health else { return };
         // Give or take a tenth, so that gateways that were started together don't ask together for ever.
         let every = health.every.get();
-        tokio::time::sleep(every.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
+        tokio::time::sleep(jittered(every)).await;
     }
 }
 

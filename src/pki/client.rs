@@ -1,5 +1,7 @@
 //! The gateway as a client of somebody else's TLS: of backends, of the bank's systems, of servers with lists.
 
+use std::error::Error;
+use std::fmt::Write;
 use std::path::Path;
 
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -35,4 +37,15 @@ pub fn client_config(
     builder
         .with_client_auth_cert(chain, key)
         .map_err(|error| format!("{}: it can't be used: {error}", key_file.display()))
+}
+
+/// What went wrong with a connection, with its causes, which is where the cause is.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let _ = write!(text, ": {cause}");
+        next = cause.source();
+    }
+    text
 }

@@ -211,6 +211,7 @@ fn a_second_run_keeps_the_ca_and_either_signal_ends_it_at_once() {
             outcome.stdout
         );
         assert!(outcome.stdout.ends_with("\nCtrl-C ends it.\nready\n"), "{}", outcome.stdout);
+        assert!(!outcome.stderr.contains("\"ERROR\""), "{}", outcome.stderr);
     }
     let demo = Demo::start_in(&dir);
     assert_identity(&demo.curl(Some("user"), CERT, "/banking/headers", &[]).json(), "tanaka");

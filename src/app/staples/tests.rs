@@ -268,7 +268,6 @@ async fn nothing_waits_for_a_responder_that_is_silent() {
         timeout: Duration::from_millis(50),
         largest: LARGEST_RESPONSE as u64,
         authorities: None,
-        has_https: false,
     };
     let told = house.stapler.responders[0].answer(&Fetcher::new(&settings).unwrap()).await.unwrap_err();
     assert!(told.ends_with("operation timed out"), "{told}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::app::fetch::{FetchSettings, Fetcher, Validators, is_https};
+use crate::app::fetch::{FetchSettings, Fetcher, Validators};
 use crate::app::lock;
 use crate::config::{self, SignedSource};
 use crate::pki::development::files;
@@ -117,7 +117,6 @@ impl Sources {
             timeout: crl.timeout.get(),
             largest: crl.max_size.bytes(),
             authorities: crl.authorities.as_deref(),
-            has_https: crl.urls().any(is_https),
         })?;
         let source = |source: &SignedSource| {
             let from = match source {

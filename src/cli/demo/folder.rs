@@ -128,8 +128,12 @@ fn stranger(dir: &Path, now: Timestamp) -> Result<(), Error> {
 /// The CA under which the gate issues certificates: the bank's next generation beside the one before.
 fn issuer(dir: &Path, now: Timestamp) -> Result<(), Error> {
     let name = AuthorityName::new(AuthorityName::default().organization(), "Mihon Bank CA-G2");
-    // Its revocation list is the gate's from then on.
-    authority(&dir.join("issuer"), &name.map_err(Error::Invalid)?, now).map(drop)
+    let (mut authority, pki) = authority(&dir.join("issuer"), &name.map_err(Error::Invalid)?, now)?;
+    if matches!(pki, Pki::Made) {
+        // As old as the CA otherwise, and then the gate begins with an error. The list is the gate's from here on.
+        authority.write_crl(Authority::CRL_DAYS, now)?;
+    }
+    Ok(())
 }
 
 /// The folder with the helper program, if it lies beside this program: `cargo build` puts both there.

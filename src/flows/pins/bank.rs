@@ -1,8 +1,6 @@
 //! A system of the bank's that holds the PINs and decides: asked over mutual TLS. Whatever isn't a clear answer in time
 //! lets nobody in. `docs/pin-verifier.md` is the protocol.
 
-use std::error::Error;
-use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -67,7 +65,7 @@ impl Bank {
             .retry(retry::never())
             .timeout(timeout)
             .build()
-            .map_err(|error| format!("the client can't be made: {}", chain(&error)))?;
+            .map_err(|error| format!("the client can't be made: {}", pki::with_causes(&error)))?;
         let url = Url::parse(verifier.url.as_str()).map_err(|error| format!("{}: {error}", verifier.url))?;
         Ok(Self { client, url, timeout })
     }
@@ -79,7 +77,7 @@ impl Bank {
             .post(self.url.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(question(identity, pin)?);
-        let response = request.send().await.map_err(|error| chain(&error.without_url()))?;
+        let response = request.send().await.map_err(|error| pki::with_causes(&error.without_url()))?;
         if response.status() != StatusCode::OK {
             return Err(format!("it answered {} instead of 200", response.status().as_u16()));
         }
@@ -107,22 +105,11 @@ fn question(identity: &Identity, pin: &Pin) -> Result<Bytes, String> {
 
 async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|error| chain(&error.without_url()))? {
+    while let Some(part) = response.chunk().await.map_err(|error| pki::with_causes(&error.without_url()))? {
         if body.len() + part.len() > LARGEST {
             return Err(format!("its answer is larger than {LARGEST} bytes"));
         }
         body.extend_from_slice(&part);
     }
     Ok(body)
-}
-
-/// An error with its causes, which is where the cause is.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let _ = write!(text, ": {cause}");
-        next = cause.source();
-    }
-    text
 }
