@@ -155,7 +155,12 @@ async fn answer(
                 stream.answered();
                 return Ok(say(&reply, record, is_head));
             }
-            Err(failure) => return Ok(refuse(&connection, failure, wants, record, is_head)),
+            Err(failure) => {
+                if failure != Failure::ClientGone {
+                    stream.answered();
+                }
+                return Ok(refuse(&connection, failure, wants, record, is_head));
+            }
         },
         Ok(Taken::Answer(reply)) => {
             stream.answered();
@@ -184,7 +189,7 @@ async fn answer(
     })
 }
 
-/// Takes a request in, after what HTTP/2 lets pass and HTTP/1.1 can't say (T24; RFC 9113, section 8.3.1).
+/// Takes a request in.
 fn take(
     connection: &Connection,
     record: &mut Record,
@@ -193,41 +198,47 @@ fn take(
     fields: &[Field<'_>],
     known: Option<&Known>,
 ) -> Result<Taken, Held> {
+    match read(parts, body, fields) {
+        Ok(request) => intake::admit(connection, record, &request, known),
+        Err(failure) => {
+            intake::count_source(connection, record, fields)?;
+            Err(failure.into())
+        }
+    }
+}
+
+/// Refuses what HTTP/2 lets pass and HTTP/1.1 can't say (T24; RFC 9113, section 8.3.1).
+fn read<'r>(parts: &'r Parts, body: &Incoming, fields: &'r [Field<'r>]) -> Result<RequestHead<'r>, Failure> {
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next().map(|host| host.as_bytes());
     if hosts.next().is_some() {
-        return Err(Failure::BadRequest("more than one host field").into());
+        return Err(Failure::BadRequest("more than one host field"));
     }
     let authority = match (authority, host) {
         (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
-            return Err(Failure::BadRequest("a host field that contradicts :authority").into());
+            return Err(Failure::BadRequest("a host field that contradicts :authority"));
         }
         (Some(authority), _) | (None, Some(authority)) => authority,
-        (None, None) => return Err(Failure::BadRequest("neither :authority nor host").into()),
+        (None, None) => return Err(Failure::BadRequest("neither :authority nor host")),
     };
     let length = framing::declared(fields).map_err(|bad| Failure::BadRequest(bad.0))?;
     let framing = match length {
         Some(Framing::Length(length)) => Some(Framing::Length(length)),
-        Some(_) => return Err(Failure::BadRequest("a transfer coding in HTTP/2").into()),
+        Some(_) => return Err(Failure::BadRequest("a transfer coding in HTTP/2")),
         None if body.is_end_stream() => None,
         None => Some(Framing::Chunked),
     };
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
-    intake::admit(
-        connection,
-        record,
-        &RequestHead {
-            method: parts.method.as_str(),
-            target: target.as_bytes(),
-            authority,
-            fields,
-            framing,
-            upgrade: false,
-            protocol: "2.0",
-        },
-        known,
-    )
+    Ok(RequestHead {
+        method: parts.method.as_str(),
+        target: target.as_bytes(),
+        authority,
+        fields,
+        framing,
+        upgrade: false,
+        protocol: "2.0",
+    })
 }
 
 /// Has the portal answer.

@@ -134,19 +134,22 @@ pub(super) fn admit(
     if verdict.is_misdirected {
         return Err(Failure::Misdirected.into());
     }
+    // Whose session was looked up comes by here a second time.
+    if known.is_none() {
+        count_source(connection, record, request.fields)?;
+    }
     check_method(request.method)?;
     check_fields(policy, request)?;
     record.trail = connection.trail(&verdict, request.fields).map_err(Failure::BadRequest)?;
-    // Whose session was looked up comes by here a second time.
-    if known.is_none() {
-        count(policy, record, sender(connection, record, None), &policy.rates.per_source)?;
-    }
     let authority = authority(request.authority, &host.name)?;
     let target = Target::parse(request.target).map_err(|ambiguous| Failure::BadRequest(ambiguous.0))?;
     record.path = target.path.to_string();
     let place = Place { connection, verdict: &verdict, request, target: &target, authority: &authority };
     if is_below(&target.path, PORTAL) {
         return place.portal(record).map(Taken::Portal);
+    }
+    if target.decoded().is_some_and(|path| policy.routes.is_another_at(&host.name, &place.asked(), &path)) {
+        return Err(Failure::BadRequest("an encoded character that makes it another route's").into());
     }
     if let Some(leave) = policy.routes.preflight(&host.name, &place.asked()) {
         let now = connection.worker.clock.now();
@@ -249,6 +252,20 @@ pub(super) fn admit(
         is_head: request.method == "HEAD",
         is_idempotent: matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
     }))
+}
+
+/// Counts a request by where it comes from, before anything else is looked at: on HTTP/2 the next one comes over the same
+/// connection, whatever is wrong with this one.
+pub(super) fn count_source(
+    connection: &Connection,
+    record: &mut Record,
+    fields: &[Field<'_>],
+) -> Result<(), Failure> {
+    let verdict = record.verdict().clone();
+    // A trail that can't be read says nothing: the peer itself is counted.
+    record.trail = connection.trail(&verdict, fields).unwrap_or_default();
+    let (policy, sender) = (&verdict.rules.policy, sender(connection, record, None));
+    count(policy, record, sender, &policy.rates.per_source)
 }
 
 /// Who sends a request.

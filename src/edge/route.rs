@@ -147,6 +147,12 @@ impl Routes {
         Err(unrouted)
     }
 
+    /// Whether a request would be another route's if its path were this one.
+    pub(super) fn is_another_at(&self, host: &str, asked: &Asked<'_>, path: &str) -> bool {
+        let found = |path| self.find(host, &Asked { path, ..*asked }).map(std::ptr::from_ref);
+        found(asked.path) != found(path)
+    }
+
     /// What is said if the route that takes a request is closed for now. Nearly always nothing is closed, and nothing looked for.
     pub(super) fn closed(&self, host: &str, asked: &Asked<'_>) -> Option<Arc<Notice>> {
         if self.closures.iter().all(|closure| closure.notice().is_none()) {

@@ -2,7 +2,9 @@
 //!
 //! What a backend might read otherwise than the router is refused, not guessed at: empty and dot segments, encoded
 //! slashes and dots, backslashes, path parameters (`;`), bytes outside of RFC 3986. What is left is put into one
-//! form: unreserved characters decoded, hex digits in upper case.
+//! form: unreserved characters decoded, hex digits in upper case. Encoded reserved characters (`%3A`, `%40`) stay, as they
+//! may mean something else to the backend than plain ones; a path that would be another route's with them decoded is
+//! refused as well.
 
 use std::borrow::Cow;
 
@@ -39,6 +41,28 @@ impl<'a> Target<'a> {
         Ok(Self { path, query })
     }
 }
+
+impl Target<'_> {
+    /// The path as a backend may read it that doesn't tell an encoded reserved character from a plain one, if that is
+    /// another one.
+    pub(super) fn decoded(&self) -> Option<String> {
+        let mut parts = self.path.split('%');
+        let mut out = String::with_capacity(self.path.len());
+        out.push_str(parts.next()?);
+        for part in parts {
+            let (digits, rest) = part.split_at_checked(2)?;
+            match u8::from_str_radix(digits, 16).map(char::from) {
+                Ok(reserved) if RESERVED.contains(reserved) => out.push(reserved),
+                _ => out.extend(["%", digits]),
+            }
+            out.push_str(rest);
+        }
+        (out != *self.path).then_some(out)
+    }
+}
+
+/// What a segment may hold beside unreserved characters (RFC 3986, section 3.3), but for `;`, which is refused.
+const RESERVED: &str = "!$&'()*+,=:@";
 
 /// Whether `path` is `prefix` or below it.
 pub(super) fn is_below(path: &str, prefix: &str) -> bool {
@@ -142,6 +166,19 @@ mod tests {
             ("", "a target that is not an absolute path"),
         ] {
             assert_eq!(Target::parse(given.as_bytes()), Err(Ambiguous(why)), "{given}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_reserved_character_may_be_read_as_a_plain_one() {
+        for (given, decoded) in [
+            ("/users:delete", None),
+            ("/users%3Adelete", Some("/users:delete")),
+            ("/%40a%20%2b%E3%81%82b%21", Some("/@a%20+%E3%81%82b!")),
+            ("/a%20b", None),
+            ("/%253A", None),
+        ] {
+            assert_eq!(Target::parse(given.as_bytes()).unwrap().decoded().as_deref(), decoded, "{given}");
         }
     }
 

@@ -19,7 +19,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use prometheus::{Histogram, IntCounter};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
 
 pub(super) use self::attempt::{Attempt, Outcome};
 use self::capacity::{Budget, Capacity};
@@ -111,6 +111,11 @@ impl Upstream {
         let now = self.endpoints();
         let earlier = before.map(Self::endpoints).unwrap_or_default();
         let name = settings.address.as_str();
+        let Ok(tls) = self.tls_to(settings) else {
+            let upstream = &self.name;
+            tracing::error!(%upstream, endpoint = name, "No server name for TLS can be made of an endpoint's: it gets nothing");
+            return;
+        };
         let mut next: Vec<Arc<Endpoint>> =
             now.iter().filter(|endpoint| endpoint.index() != index).cloned().collect();
         for address in addresses {
@@ -118,7 +123,7 @@ impl Upstream {
             let known = now.iter().find(is_it).filter(|endpoint| endpoint.index() == index);
             next.push(known.cloned().unwrap_or_else(|| {
                 let vitals = earlier.iter().find(is_it).map(|endpoint| endpoint.vitals().clone());
-                let way = (address.clone(), self.tls_to(settings));
+                let way = (address.clone(), tls.clone());
                 Arc::new(Endpoint::new(index, settings, way, vitals, joins))
             }));
         }
@@ -127,18 +132,18 @@ impl Upstream {
         self.endpoints.store(Arc::new(next));
     }
 
-    /// TLS towards an endpoint: by the configured name, or by its own.
-    fn tls_to(&self, endpoint: &config::Endpoint) -> Option<Tls> {
-        let tls = self.tls.as_ref()?;
+    /// TLS towards an endpoint, if there is to be any: by the configured name, or by its own. The configuration's checks
+    /// demand one that will do; without one nothing goes to the endpoint, least of all in clear.
+    fn tls_to(&self, endpoint: &config::Endpoint) -> Result<Option<Tls>, InvalidDnsNameError> {
+        let Some(tls) = &self.tls else { return Ok(None) };
         let named = self.settings.tls.as_ref().and_then(|tls| tls.server_name.as_ref());
         let name = match (named, endpoint.address.place()) {
-            (Some(name), _) => name.as_str().to_owned().try_into().ok()?,
-            (None, Place::Name(name, _)) => name.to_owned().try_into().ok()?,
+            (Some(name), _) => name.as_str().to_owned().try_into()?,
+            (None, Place::Name(name, _)) => name.to_owned().try_into()?,
             (None, Place::Address(address)) => ServerName::IpAddress(address.ip().into()),
-            // The configuration's checks demand a name.
-            (None, Place::Unix(_)) => return None,
+            (None, Place::Unix(_)) => return Err(InvalidDnsNameError),
         };
-        Some(Tls { config: tls.config.clone(), name })
+        Ok(Some(Tls { config: tls.config.clone(), name }))
     }
 
     /// What came of a request at this endpoint. One that fails too many in a row is ejected.
@@ -156,10 +161,13 @@ impl Upstream {
         if settings.failures == 0 || !endpoint.vitals().fails(settings.failures) {
             return;
         }
+        // One at a time: two workers must not each leave the other's endpoint as the last.
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let (endpoints, now) = (self.endpoints.load(), clock::instant());
         let ejected = endpoints.iter().filter(|endpoint| endpoint.vitals().is_ejected(now)).count();
         let most = endpoints.len() * usize::from(settings.most_percent) / 100;
-        if ejected < most.min(endpoints.len().saturating_sub(1)) && !endpoint.vitals().is_ejected(now) {
+        let serves = |other: &Arc<Endpoint>| other.label() != endpoint.label() && other.is_usable(now);
+        if ejected < most && endpoints.iter().any(serves) && !endpoint.vitals().is_ejected(now) {
             let period = endpoint.vitals().eject(now, settings.period.get());
             self.ejections.inc();
             let (upstream, seconds) = (&self.name, period.as_secs_f64());

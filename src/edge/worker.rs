@@ -115,8 +115,15 @@ impl Worker {
 
     /// Has new connections, and the next request of every open one, go by `orders`. Called from any thread.
     pub fn obey(&self, orders: &Orders) {
-        let next = Rules::new(orders, Some(&self.rules.load()));
-        self.rules.store(Arc::new(next));
+        let before = self.rules.load_full();
+        let next = Arc::new(Rules::new(orders, Some(&before)));
+        self.rules.store(next.clone());
+        // Whoever goes by the rules of before, as a tunnel may for hours, would keep idle connections from being closed.
+        for pool in &before.pools {
+            if !next.pools.iter().any(|kept| Arc::ptr_eq(kept, pool)) {
+                pool.retire();
+            }
+        }
         self.wake_all();
     }
 

@@ -70,6 +70,7 @@ mod reload_names;
 mod full_disk;
 mod log_injection;
 mod under_change;
+mod under_failure;
 mod upgrade;
 mod upstreams;
 mod systemd;

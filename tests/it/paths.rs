@@ -116,6 +116,27 @@ fn a_path_has_one_form_and_that_is_what_the_backend_gets() {
 }
 
 #[test]
+fn an_encoded_reserved_character_leads_around_no_route() {
+    let routes = "  - { path: /v1, require: nothing, upstream: banking }
+  - { path: '/v1/users:delete', require: certificate, upstream: other }
+  - { path: '/v1/@me', require: nothing, upstream: other }
+  - { path: /v1/cancel, pattern: '/v1/cancel/a=[0-9]+', require: certificate, upstream: other }";
+    let (first, second, gate) = two_backends(routes);
+    let fields = [("accept", "application/json")];
+    for version in Version::BOTH {
+        let ask = |path| version.ask(&gate.client(), OPTIONAL, ("GET", path), &fields, b"").status;
+        for path in ["/v1/users%3Adelete", "/v1/users%3adelete/x", "/v1/%40me", "/v1/cancel/a%3D1"] {
+            assert_eq!(ask(path), 400, "{version:?} {path}");
+        }
+        assert_eq!((ask("/v1/users:delete"), ask("/v1/@me"), ask("/v1/cancel/a=1")), (403, 200, 403));
+        // Where it makes no difference it goes on as it came.
+        assert_eq!((ask("/v1/a%3Ab"), ask("/v1/@me%21")), (200, 200));
+    }
+    assert_eq!(lines(&first), ["GET /v1/a%3Ab", "GET /v1/@me%21"].repeat(2));
+    assert_eq!(lines(&second), ["GET /v1/@me"; 2]);
+}
+
+#[test]
 fn a_route_ends_at_a_segment() {
     let backend = Backend::start();
     let gate = Gate::start(&backend);

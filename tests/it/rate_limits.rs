@@ -8,7 +8,7 @@ use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::eventually;
 use crate::support::gate::{CERT, Gate, Settings, WWW};
-use crate::support::http2::Version;
+use crate::support::http2::{Http2, Version};
 use crate::support::pki::Ca;
 use crate::support::redis::RedisServer;
 
@@ -87,6 +87,19 @@ fn a_refusal_leaves_the_connection_as_it_was() {
     pass(&gate, 60);
     connection.send(format!("GET /banking/a HTTP/1.1\r\nHost: {CERT}\r\n\r\n").as_bytes());
     assert_eq!(connection.response().unwrap().status, 200);
+}
+
+#[test]
+fn what_is_refused_before_it_is_understood_counts_as_well() {
+    let backend = Backend::start();
+    let gate = gate(&backend, "rate_limits: { per_source: { requests: 3, per: 1m } }");
+    let mut connection = Http2::connect(&gate.tanaka(), CERT);
+    let contradiction = [("host", "other.example")];
+    let asked: [(_, &[(&str, &str)]); 5] =
+        [("TRACE", &[]), ("GET", &contradiction), ("GET", &[]), ("TRACE", &[]), ("GET", &contradiction)];
+    let statuses =
+        asked.map(|(method, fields)| connection.ask(method, "/banking/a", fields, b"").unwrap().status);
+    assert_eq!(statuses, [405, 400, 200, 429, 429]);
 }
 
 #[test]

@@ -65,6 +65,45 @@ fn an_upstream_that_stays_as_it_is_keeps_its_connections_and_a_changed_one_gets_
 }
 
 #[test]
+fn idle_connections_of_rules_before_are_closed_although_a_tunnel_still_goes_by_them() {
+    use std::io::Write;
+    let backend = Backend::conversing(|mut conversation| {
+        while let Some(received) = conversation.receive() {
+            let is_tunnel = received.value("upgrade").is_some();
+            let answer: &[u8] = match is_tunnel {
+                true => {
+                    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+                }
+                false => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            };
+            conversation.stream.write_all(answer).unwrap();
+            if is_tunnel {
+                conversation.read_exactly(1);
+                return;
+            }
+        }
+        conversation.note("closed");
+    });
+    let gate = gate(&backend);
+    let mut tunnel = gate.tanaka().connect(CERT).unwrap();
+    tunnel.send(
+        format!(
+            "GET /banking/ws HTTP/1.1\r\nHost: {CERT}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        .as_bytes(),
+    );
+    assert_eq!(tunnel.response().unwrap().status, 101);
+    assert_eq!(gate.tanaka().get(CERT, "/banking/1").status, 200);
+    edit(&gate, "reload:", "timeouts: { upstream_connect: 7s }\nreload:");
+    assert_eq!(gate.reload(), Ok(()));
+    crate::support::eventually("it is closed", || {
+        backend.received().iter().any(|received| received.head == "closed")
+    });
+    tunnel.send(b"x");
+    assert!(tunnel.is_closed());
+}
+
+#[test]
 fn a_request_under_way_ends_under_the_rules_that_it_began_under() {
     let backend = Backend::start();
     let gate = gate(&backend);

@@ -44,7 +44,8 @@ pub(super) fn prepare(dir: &Path, now: Timestamp) -> Result<Pki, Failure> {
         &dir.join(MARKER),
         b"Made by `sekisho demo`: its CA may be replaced by a new one.\n",
     )?;
-    let (mut authority, pki) = authority(dir, &AuthorityName::default(), now)?;
+    // Two years old from the start, so that it can have issued a certificate that has expired.
+    let (mut authority, pki) = authority(dir, &AuthorityName::default(), now, before(now, 2 * YEAR))?;
     for (host, kind) in [(CERTIFICATE_HOST, KeyKind::EcdsaP256), (OPEN_HOST, KeyKind::Rsa3072)] {
         server(&mut authority, dir, host, kind, now)?;
     }
@@ -66,8 +67,13 @@ pub(super) fn prepare(dir: &Path, now: Timestamp) -> Result<Pki, Failure> {
     Ok(pki)
 }
 
-/// The CA in `folder` if it is whole, has the right name and lasts, else a new one.
-fn authority(folder: &Path, name: &AuthorityName, now: Timestamp) -> Result<(Authority, Pki), Error> {
+/// The CA in `folder` if it is whole, has the right name and lasts, else a new one as of `since`.
+fn authority(
+    folder: &Path,
+    name: &AuthorityName,
+    now: Timestamp,
+    since: Timestamp,
+) -> Result<(Authority, Pki), Error> {
     if let Ok(authority) = Authority::open(folder) {
         let lasts =
             now.checked_add(DAY * 2 * YEAR.cast_signed()).is_ok_and(|end| end <= authority.not_after());
@@ -75,8 +81,7 @@ fn authority(folder: &Path, name: &AuthorityName, now: Timestamp) -> Result<(Aut
             return Ok((authority, Pki::Kept));
         }
     }
-    // Two years old from the start, so that it can have issued a certificate that has expired.
-    let authority = Authority::create(folder, name, Existing::Replace, before(now, 2 * YEAR))?;
+    let authority = Authority::create(folder, name, Existing::Replace, since)?;
     Ok((authority, Pki::Made))
 }
 
@@ -119,7 +124,7 @@ fn client(
 /// A certificate of another CA that claims to be our user's.
 fn stranger(dir: &Path, now: Timestamp) -> Result<(), Error> {
     let name = AuthorityName::new("Yoso Bank, Ltd.", "Yoso Bank CA-G1").map_err(Error::Invalid)?;
-    let (mut authority, _) = authority(&dir.join("stranger"), &name, now)?;
+    let (mut authority, _) = authority(&dir.join("stranger"), &name, now, now)?;
     client(&mut authority, dir, PEOPLE[0].user, "stranger", Fate::Good, now)?;
     authority.write_crl(Authority::CRL_DAYS, now)?;
     Ok(())
@@ -128,12 +133,10 @@ fn stranger(dir: &Path, now: Timestamp) -> Result<(), Error> {
 /// The CA under which the gate issues certificates: the bank's next generation beside the one before.
 fn issuer(dir: &Path, now: Timestamp) -> Result<(), Error> {
     let name = AuthorityName::new(AuthorityName::default().organization(), "Mihon Bank CA-G2");
-    let (mut authority, pki) = authority(&dir.join("issuer"), &name.map_err(Error::Invalid)?, now)?;
-    if matches!(pki, Pki::Made) {
-        // As old as the CA otherwise, and then the gate begins with an error. The list is the gate's from here on.
-        authority.write_crl(Authority::CRL_DAYS, now)?;
-    }
-    Ok(())
+    // Its revocation list is the gate's from the start on, with numbers of its own: this one must last until then, but no
+    // longer than the gate's first one.
+    let since = before(now, Authority::CRL_DAYS - 1);
+    authority(&dir.join("issuer"), &name.map_err(Error::Invalid)?, now, since).map(drop)
 }
 
 /// The folder with the helper program, if it lies beside this program: `cargo build` puts both there.

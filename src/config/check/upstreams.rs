@@ -1,5 +1,7 @@
 //! Upstreams: endpoints that are there, numbers that mean something.
 
+use rustls::pki_types::DnsName;
+
 use super::Report;
 use crate::config::{Endpoint, Place, Upstream};
 
@@ -102,6 +104,15 @@ impl Report<'_> {
                 self.problem(&at(key), format!("this needs `{other}` as well"));
             }
         }
+        if let Some(name) = &tls.server_name {
+            self.tls_name(&at("server_name"), name.as_str());
+        } else if !self.is_lost(&at("server_name")) {
+            for (index, endpoint) in upstream.endpoints.iter().enumerate() {
+                if let Place::Name(name, _) = endpoint.address.place() {
+                    self.tls_name(&self.element(&format!("{pointer}/endpoints"), index), name);
+                }
+            }
+        }
         let is_unix = |endpoint: &Endpoint| matches!(endpoint.address.place(), Place::Unix(_));
         if tls.server_name.is_none()
             && !self.is_lost(&at("server_name"))
@@ -111,6 +122,14 @@ impl Report<'_> {
                 &format!("{pointer}/tls"),
                 "a Unix socket has no name of its own: `server_name` is needed",
             );
+        }
+    }
+
+    /// Not every name that DNS may know can stand in a certificate (RFC 5280, section 4.2.1.6).
+    fn tls_name(&mut self, pointer: &str, name: &str) {
+        if DnsName::try_from(name).is_err() {
+            let message = format!("`{name}` can't be asked for in TLS: write a `server_name` that can");
+            self.problem(pointer, message);
         }
     }
 
@@ -154,6 +173,10 @@ mod tests {
             ("health: { every: 1s }", "2s is longer than from one look to the next (1s)"),
             ("tls: {}", ""),
             ("tls: { certificate: a.pem, key: a.key, authorities: ca.pem, server_name: a.internal }", ""),
+            (
+                "tls: { server_name: backend.1 }",
+                "`backend.1` can't be asked for in TLS: write a `server_name` that can",
+            ),
             ("tls: { certificate: a.pem }", "this needs `key` as well"),
             ("tls: { key: a.key }", "this needs `certificate` as well"),
             ("ejection: { most_percent: 101 }", "expected at most 100, found 101"),
@@ -166,6 +189,16 @@ mod tests {
             let found = wrong(more);
             assert_eq!(found, expected, "{more}");
         }
+    }
+
+    #[test]
+    fn an_endpoint_that_tls_can_not_ask_for_needs_a_server_name() {
+        let yaml = BASE.replace("[10.0.0.1:80]", "[app.2:80]");
+        let beside = |more: &str| mistakes(&format!("{yaml}    {more}\n")).concat();
+        let expected = "13:17 `app.2` can't be asked for in TLS: write a `server_name` that can";
+        assert_eq!(beside("tls: {}"), expected);
+        assert_eq!(beside("tls: { server_name: app.internal }"), "");
+        assert_eq!(beside("balance: user"), "", "it is asked for in clear");
     }
 
     #[test]

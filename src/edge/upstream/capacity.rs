@@ -19,6 +19,8 @@ pub(super) struct Capacity {
     connections: Option<Arc<Semaphore>>,
     limits: UpstreamLimits,
     queued: AtomicUsize,
+    /// Those of them that wait for a connection.
+    wanting: AtomicUsize,
 }
 
 impl Capacity {
@@ -31,6 +33,7 @@ impl Capacity {
             connections: semaphore(limits.connections),
             limits: *limits,
             queued: AtomicUsize::new(0),
+            wanting: AtomicUsize::new(0),
         }
     }
 
@@ -41,7 +44,12 @@ impl Capacity {
 
     /// Room for a connection.
     pub(super) async fn connection(&self, timer: &Timer) -> Result<Room, Failure> {
-        self.room(self.connections.as_ref(), timer).await
+        let Some(semaphore) = &self.connections else { return Ok(None) };
+        if let Ok(room) = semaphore.clone().try_acquire_owned() {
+            return Ok(Some(room));
+        }
+        let _wanting = Queued::enter(&self.wanting, u32::MAX);
+        self.room(Some(semaphore), timer).await
     }
 
     /// Requests that wait.
@@ -51,7 +59,7 @@ impl Capacity {
 
     /// Whether somebody waits for a connection: then none is kept for later.
     pub(super) fn wants_connections(&self) -> bool {
-        self.connections.is_some() && self.queued() > 0
+        self.wanting.load(Ordering::Relaxed) > 0
     }
 
     async fn room(&self, of: Option<&Arc<Semaphore>>, timer: &Timer) -> Result<Room, Failure> {

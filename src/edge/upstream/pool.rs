@@ -19,7 +19,8 @@ use crate::edge::timer::Timer;
 /// One worker's connections to an upstream.
 pub(in crate::edge) struct Pool {
     pub(in crate::edge) upstream: Arc<Upstream>,
-    shelves: Mutex<Vec<Shelf>>,
+    /// `None` once the pool is retired.
+    shelves: Mutex<Option<Vec<Shelf>>>,
     turns: Mutex<Turns>,
     connect_timeout: Duration,
     idle_timeout: Duration,
@@ -63,7 +64,7 @@ impl Pool {
     pub(in crate::edge) fn new(upstream: Arc<Upstream>, timeouts: &Timeouts, limits: &Limits) -> Self {
         Self {
             upstream,
-            shelves: Mutex::default(),
+            shelves: Mutex::new(Some(Vec::new())),
             turns: Mutex::default(),
             connect_timeout: timeouts.upstream_connect.get(),
             idle_timeout: timeouts.upstream_idle.get(),
@@ -134,6 +135,7 @@ impl Pool {
             return;
         }
         let mut shelves = self.lock();
+        let Some(shelves) = &mut *shelves else { return };
         let kept = Kept { since: clock::instant(), io, room: connection };
         match shelves.iter_mut().find(|shelf| Arc::ptr_eq(&shelf.endpoint, &visit.0)) {
             Some(shelf) if shelf.kept.len() < self.most_idle => shelf.kept.push(kept),
@@ -148,6 +150,7 @@ impl Pool {
     /// others from having a connection.
     pub(in crate::edge) fn sweep(&self, now: Instant) {
         let mut shelves = self.lock();
+        let Some(shelves) = &mut *shelves else { return };
         if self.upstream.capacity.wants_connections() {
             return shelves.clear();
         }
@@ -161,9 +164,14 @@ impl Pool {
         });
     }
 
+    /// Keeps none any more: another pool has taken its place, for those who don't go by older rules still.
+    pub(in crate::edge) fn retire(&self) {
+        *self.lock() = None;
+    }
+
     fn take(&self, endpoint: &Arc<Endpoint>) -> Option<(Wire, Room)> {
         let mut shelves = self.lock();
-        let shelf = shelves.iter_mut().find(|shelf| Arc::ptr_eq(&shelf.endpoint, endpoint))?;
+        let shelf = shelves.as_mut()?.iter_mut().find(|shelf| Arc::ptr_eq(&shelf.endpoint, endpoint))?;
         while let Some(Kept { mut io, room, .. }) = shelf.kept.pop() {
             if io.is_quiet() {
                 return Some((io, room));
@@ -172,7 +180,7 @@ impl Pool {
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Shelf>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Shelf>>> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,8 @@
 //! What carries bytes to an endpoint: TCP or a Unix socket, with TLS or without.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -9,6 +10,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::unconstrained;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -63,7 +65,9 @@ impl Wire {
             Self::Tls(tls) => {
                 // Whatever else TLS has to say (tickets, new keys) is taken in on the way.
                 let mut cx = Context::from_waker(Waker::noop());
-                return Pin::new(tls).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending();
+                // A task that has done much already would be told that there is nothing, whatever there is.
+                let read = poll_fn(|cx| Pin::new(&mut **tls).poll_read(cx, &mut ReadBuf::new(&mut byte)));
+                return pin!(unconstrained(read)).poll(&mut cx).is_pending();
             }
         };
         matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)

@@ -67,6 +67,20 @@ fn the_less_busy_endpoint_gets_the_request() {
 }
 
 #[test]
+fn who_waits_for_a_turn_only_leaves_connections_to_be_used_again() {
+    let held = held();
+    let gate = gate(&[held.backend.address], "limits: { requests: 1, connections: 5, wait: 1h }");
+    let mut first = send(&gate);
+    has_received(&held, 1);
+    let mut others = [send(&gate), send(&gate)];
+    gate.counts("sekisho_upstream_requests_queued{upstream=\"banking\"}", 2.0);
+    (0..3).for_each(|_| held.go.send(()).unwrap());
+    assert_eq!(first.response().unwrap().status, 200);
+    assert_eq!(others.each_mut().map(|other| other.response().unwrap().status), [200, 200]);
+    assert_eq!(held.backend.connections(), 1);
+}
+
+#[test]
 fn who_comes_when_an_upstream_has_enough_to_do_waits_for_its_turn() {
     for limits in ["requests: 1", "connections: 1"] {
         let held = held();

@@ -97,6 +97,20 @@ fn no_more_than_the_configured_part_is_ejected_and_never_the_last() {
 }
 
 #[test]
+fn the_last_one_that_serves_is_not_ejected_either() {
+    let (a, b) = (Named::start("a"), Named::start("b"));
+    a.health.store(500, Relaxed);
+    let ejection = "ejection: { failures: 1, for: 1h, most_percent: 100 }";
+    let gate = before(&[&a, &b], &format!("health: {{ path: /health, every: 1h }}, {ejection}"));
+    waits_until_usable(&gate, a.backend.address, false);
+    b.status.store(503, Relaxed);
+    let mut connection = gate.tanaka().connect(CERT).unwrap();
+    for _ in 0..3 {
+        assert_eq!(ask(&mut connection, "GET"), (503, "b".to_owned()));
+    }
+}
+
+#[test]
 fn a_request_that_may_be_repeated_goes_to_another_endpoint_and_others_never() {
     let upstream = "ejection: { failures: 0 }, retries: { most: 1, statuses: [503] }";
     let (a, b) = (Named::start("a"), Named::start("b"));
