@@ -47,7 +47,7 @@ mod tests;
 pub use assertion_key::{AssertionKey, key_set};
 pub use authority::Authority;
 pub use certificate::Leaf;
-pub use client::{client_config, with_causes};
+pub use client::{client_config, knows_authorities, with_causes};
 pub use crl::Crl;
 pub use issuer::{
     IssueError, Issuer, IssuerError, IssuerKeySource, IssuerPart, IssuerSettings, ListEntry, Signed,

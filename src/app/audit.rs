@@ -1,6 +1,5 @@
 //! From `audit` in the configuration to an open log, and what is done with it every so often.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +14,14 @@ pub fn audit_key(audit: &Audit) -> Result<Option<AuditKey>, String> {
 }
 
 /// Opens the log.
-pub(super) fn open(audit: &Audit, key: Option<AuditKey>) -> io::Result<AuditLog> {
-    let syslog = audit.syslog.as_ref().map(|syslog| Syslog::start(syslog.to.clone())).transpose()?;
-    AuditLog::open(AuditSettings {
-        file: audit.file.clone(),
-        key,
-        segment: audit.rotate.size.bytes(),
-        syslog,
-    })
+pub(super) fn open(audit: &Audit, key: Option<AuditKey>) -> Result<AuditLog, Unavailable> {
+    let syslog = audit.syslog.as_ref().map(|syslog| Syslog::start(syslog.to.clone())).transpose();
+    let open = |syslog| {
+        let (file, segment) = (audit.file.clone(), audit.rotate.size.bytes());
+        AuditLog::open(AuditSettings { file, key, segment, syslog })
+    };
+    let opened = syslog.and_then(open);
+    opened.map_err(|error| Unavailable::new("audit", format_args!("{}: {error}", audit.file.display())))
 }
 
 /// Has the log looked at, and what was added signed, for ever.

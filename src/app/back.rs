@@ -88,6 +88,8 @@ impl Kept {
             kept.directory = Some(stores.directory);
             kept.audit = Some(stores.audit);
             kept.keep_state(stores.state);
+        } else {
+            kept.audit = stores::audit_log(document).map_err(start_error)?;
         }
         if let Some((settings, timeout)) = kept.needs_state(document).map_err(StartError::Config)? {
             kept.keep_state(State::open(&settings, timeout).await.map_err(StartError::Store)?);
@@ -143,10 +145,9 @@ impl Kept {
     /// Has stores that fail tried again, and the audit log signed every so often, from now on.
     pub(super) fn look_after(&self, config: &Config, around: (&Clock, &Metrics, &Handle)) {
         let (clock, metrics, runtime) = around;
-        let (Some(directory), Some(state), Some(audit)) = (&self.directory, self.state(), &self.audit) else {
-            return;
-        };
-        runtime.spawn(self.health.clone().follow(directory.clone(), state.clone(), audit.clone()));
+        let Some(audit) = &self.audit else { return };
+        let stores = self.directory.clone().zip(self.state().cloned());
+        runtime.spawn(self.health.clone().follow(stores, audit.clone()));
         let lost = metrics.audit_syslog_lost.clone();
         audit.watch_syslog(move || lost.inc());
         if let Some(settings) = &config.audit {

@@ -58,9 +58,9 @@ impl Health {
         failed.notify_one();
     }
 
-    /// Tries stores that have failed, for ever.
-    pub(super) async fn follow(self, directory: Directory, state: State, audit: Arc<AuditLog>) {
-        for store in TRIED {
+    /// Tries stores that have failed, for ever: the audit log, and the others if they are there.
+    pub(super) async fn follow(self, stores: Option<(Directory, State)>, audit: Arc<AuditLog>) {
+        for store in TRIED.into_iter().filter(|store| stores.is_some() || *store == "audit") {
             self.0.metrics.store_failing.with_label_values(&[store]).set(0);
         }
         loop {
@@ -70,9 +70,11 @@ impl Health {
                 let failing = self.failing().clone();
                 for (store, failure) in failing {
                     let now = self.0.clock.now();
-                    let tried = match store {
-                        "directory" => directory.try_to_write().await,
-                        "state" => state.try_to_write(now).await,
+                    let tried = match (store, &stores) {
+                        ("directory", Some((directory, _))) => directory.try_to_write().await,
+                        ("state", Some((_, state))) => state.try_to_write(now).await,
+                        // Of rate limits or tickets, which are shared again by themselves.
+                        ("directory" | "state", None) => Ok(()),
                         _ => resume(&audit, failure, now).await,
                     };
                     match tried {

@@ -1,6 +1,7 @@
 //! Rate limits that all gateways share: several times a second each tells the others, through the state in Redis, what it let
 //! through, and hears what all of them did. Nobody in the data path waits for that.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -15,7 +16,7 @@ const AT_ONCE: usize = 256;
 
 /// Shares until the process ends. While the state can't be asked, each gateway counts for itself.
 pub(super) async fn share(tables: RateTables, state: State, clock: Clock, metrics: Metrics) {
-    let mut was_good = true;
+    let mut failing = HashSet::new();
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -25,15 +26,15 @@ pub(super) async fn share(tables: RateTables, state: State, clock: Clock, metric
             if told.is_err() {
                 metrics.rate_share_failures.inc();
             }
-            // Once when it begins, not ten times a second.
+            // Once when it begins, not ten times a second. In a cluster one limit's part may be away, and another's not.
+            let limit = news.limit();
             match &told {
-                Err(unavailable) if was_good => {
-                    tracing::error!(%unavailable, "Rate limits can't be shared: each gateway counts for itself");
+                Err(unavailable) if failing.insert(limit.to_owned()) => {
+                    tracing::error!(%unavailable, limit, "A rate limit can't be shared: each gateway counts for itself");
                 }
-                Ok(()) if !was_good => tracing::info!("Rate limits are shared again"),
+                Ok(()) if failing.remove(limit) => tracing::info!(limit, "A rate limit is shared again"),
                 _ => {}
             }
-            was_good = told.is_ok();
         }
     }
 }

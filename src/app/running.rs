@@ -193,15 +193,23 @@ impl Running {
 
     fn reload_again(&self, is_retry: bool) -> Result<(), String> {
         let _turn = lock(&self.turn);
-        systemd::reloading();
+        if !is_retry {
+            systemd::reloading();
+        }
         let done = self.replace();
         if self.is_stopping() {
             // What ends has said so, to systemd and to everybody; nobody waits for the rest.
             return done.map_err(|refusal| refusal.problem);
         }
-        systemd::reloaded(if done.is_ok() { "Serving" } else { "Serving; the last reload was refused" });
-        let outcome = if done.is_ok() { "good" } else { "refused" };
-        self.metrics.reloads.with_label_values(&[outcome]).inc();
+        if done.is_ok() || !is_retry {
+            let status = if done.is_ok() { "Serving" } else { "Serving; the last reload was refused" };
+            systemd::reloaded(status);
+        }
+        // What is tried again every few seconds was refused once.
+        if done.is_ok() || !is_retry {
+            let outcome = if done.is_ok() { "good" } else { "refused" };
+            self.metrics.reloads.with_label_values(&[outcome]).inc();
+        }
         self.metrics.reload_success.set(i64::from(done.is_ok()));
         let note = done.as_ref().err().map(|it| format!("the last reload was refused: {}", it.problem));
         self.readiness.note("reload", note);
@@ -234,6 +242,9 @@ impl Running {
         let next = InForce::new(&config, &prepared);
         if let Some(registry) = &self.kept.registry {
             back::rule(registry, &config);
+        }
+        if let (None, Some(last)) = (&next.keeper, self.keeper()) {
+            last.retire();
         }
         // The trust first: no connection is made under the new policy and judged by the old trust.
         if let Some(keeper) = &next.keeper {

@@ -74,9 +74,7 @@ impl StaffStores {
             return Err(OpenError::Config(problems));
         };
         let unavailable = OpenError::Unavailable;
-        let audit = super::audit::open(audit, audit_key).map_err(|error| {
-            unavailable(Unavailable::new("audit", format_args!("{}: {error}", audit.file.display())))
-        })?;
+        let audit = super::audit::open(audit, audit_key).map_err(unavailable)?;
         Ok(Self {
             directory: Directory::open(&directory, settings.timeout.get()).await.map_err(unavailable)?,
             state: State::open(&state, document.config.state.timeout.get()).await,
@@ -85,6 +83,13 @@ impl StaffStores {
             rules,
         })
     }
+}
+
+/// The audit log of a gateway without a directory, if it is to have one: what operators do is written down there.
+pub(super) fn audit_log(document: &Document) -> Result<Option<Arc<AuditLog>>, OpenError> {
+    let key = Secrets::read(document).map_err(OpenError::Config)?.audit_key;
+    let open = |audit| super::audit::open(audit, key).map(Arc::new).map_err(OpenError::Unavailable);
+    document.config.audit.as_ref().map(open).transpose()
 }
 
 /// Where the fast store is, and how long it may take to answer.

@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use self::sources::{From, Source, Sources};
 use super::fetch::{Fetched, Validators, jittered};
@@ -30,6 +31,8 @@ pub(super) use sources::load;
 
 /// How often it is looked whether a list has gone stale.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a reload waits for lists of new sources, however many there are.
+const FIRST: Duration = Duration::from_secs(10);
 /// The longest that a source which failed is left alone.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -153,11 +156,16 @@ impl TrustKeeper {
     pub async fn ask_first(&self, prepared: PreparedTrust) -> PreparedTrust {
         let PreparedTrust { mut trust, sources } = prepared;
         let known = self.sources();
-        for source in sources.list.iter().filter(|source| !known.have(&source.origin)) {
-            let From::Url(url) = &source.from else { continue };
-            let Ok(Fetched::Body(content, _)) = url.fetcher.get(&url.url, Validators::default()).await else {
-                continue;
-            };
+        let new = sources.list.iter().filter(|source| !known.have(&source.origin));
+        let asked = new.filter_map(|source| match &source.from {
+            From::Url(url) => {
+                Some((source, timeout(FIRST, url.fetcher.get(&url.url, Validators::default()))))
+            }
+            From::File(_) => None,
+        });
+        let asked = asked.map(async |(source, answer)| (source, answer.await));
+        for (source, answer) in join_all(asked).await {
+            let Ok(Ok(Fetched::Body(content, _))) = answer else { continue };
             let now = self.0.clock.now();
             // What is wrong with it is told when it is asked for again, in force.
             let list = revocation_list_in(Path::new(&*source.origin), content)
@@ -372,6 +380,11 @@ impl TrustKeeper {
                 tracing::error!(%source, issuer = list.issuer(), next_update = %list.next_update(), "A revocation list is past its nextUpdate: clients of its CA are refused");
             }
         }
+    }
+
+    /// Nobody is believed any more: nothing is said of its sources.
+    pub(super) fn retire(&self) {
+        self.sources().list.iter().for_each(|source| self.forget(source));
     }
 
     fn forget(&self, source: &Source) {

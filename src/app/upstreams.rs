@@ -1,10 +1,11 @@
 //! The upstreams of the configuration in force: where their names lead, how their endpoints are, and what metrics say of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -13,6 +14,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::fetch::jittered;
 use crate::clock;
@@ -24,14 +26,16 @@ use crate::pki;
 /// A name is asked for again after its TTL, but neither sooner nor later than this.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
+/// How long a start or a reload waits for names, however many there are.
+const FIRST: Duration = Duration::from_secs(5);
 /// After a look-up that failed.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How often what metrics say of endpoints is brought up to date.
 const COUNT: Duration = Duration::from_secs(1);
 
-/// Who knows where names lead.
+/// Who knows where names lead: to IPv4, and where there is none of that, to IPv6.
 #[derive(Clone)]
-pub(super) struct Names(TokioResolver);
+pub(super) struct Names([TokioResolver; 2]);
 
 impl Names {
     pub(super) fn new(settings: &config::Dns) -> Result<Self, String> {
@@ -40,31 +44,36 @@ impl Names {
 
     fn by(
         settings: &config::Dns,
-        system: impl FnOnce() -> Result<ResolverBuilder<TokioRuntimeProvider>, NetError>,
+        system: impl Fn() -> Result<ResolverBuilder<TokioRuntimeProvider>, NetError>,
     ) -> Result<Self, String> {
         let by_servers = |servers: &[SocketAddr]| {
             let servers = servers.iter().map(|server| name_server(*server)).collect();
             let servers = ResolverConfig::from_name_servers(servers);
             TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default())
         };
-        let mut builder = if settings.servers.is_empty() {
-            // As resolv.conf(5) has it where there is no such file, as in small containers, or no server in it. Many have
-            // no names to look up either, and must start.
-            system().unwrap_or_else(|error| {
+        let builder = || {
+            if settings.servers.is_empty() {
+                // As resolv.conf(5) has it where there is no such file, as in small containers, or no server in it. Many have
+                // no names to look up either, and must start.
+                system().unwrap_or_else(|error| {
                 tracing::info!(%error, "/etc/resolv.conf names no DNS server: this machine's own is asked");
                 by_servers(&[(Ipv4Addr::LOCALHOST, 53).into()])
             })
-        } else {
-            by_servers(&settings.servers.iter().map(|server| server.address()).collect::<Vec<_>>())
+            } else {
+                by_servers(&settings.servers.iter().map(|server| server.address()).collect::<Vec<_>>())
+            }
         };
-        let options = builder.options_mut();
-        options.timeout = settings.timeout.get();
-        options.attempts = 2;
-        // IPv6 where there is no IPv4.
-        options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
-        // Whoever asks does so by the TTL.
-        options.cache_size = 0;
-        builder.build().map(Self).map_err(|error| error.to_string())
+        let resolver = |strategy| {
+            let mut builder = builder();
+            let options = builder.options_mut();
+            options.timeout = settings.timeout.get();
+            options.attempts = 2;
+            options.ip_strategy = strategy;
+            // Whoever asks does so by the TTL.
+            options.cache_size = 0;
+            builder.build().map_err(|error| error.to_string())
+        };
+        Ok(Self([resolver(LookupIpStrategy::Ipv4Only)?, resolver(LookupIpStrategy::Ipv6Only)?]))
     }
 
     /// Where an endpoint is, and for how long that is true; `None` for ever.
@@ -74,7 +83,13 @@ impl Names {
             Place::Unix(path) => return Ok((vec![Address::Unix(path.to_owned())], None)),
             Place::Name(name, port) => (name, port),
         };
-        let found = self.0.lookup_ip(name).await.map_err(|error| error.to_string())?;
+        let [by_ipv4, by_ipv6] = &self.0;
+        let found = match by_ipv4.lookup_ip(name).await {
+            // Only an answer says that there is none: without one, the traffic would move to other machines.
+            Err(error) if error.is_no_records_found() => by_ipv6.lookup_ip(name).await,
+            found => found,
+        };
+        let found = found.map_err(|error| error.to_string())?;
         let addresses: Vec<_> = found.iter().map(|ip| Address::Ip((ip, port).into())).collect();
         if addresses.is_empty() {
             return Err("it has no address".to_owned());
@@ -101,7 +116,7 @@ pub(super) async fn prepare(
     in_force: &[Arc<Upstream>],
     metrics: &Metrics,
 ) -> (Vec<Arc<Upstream>>, Vec<Problem>) {
-    let (mut upstreams, mut problems) = (Vec::new(), Vec::new());
+    let (mut upstreams, mut places, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for (name, settings) in &document.config.upstreams {
         let name = name.as_str();
         let before = in_force.iter().find(|upstream| upstream.name() == name);
@@ -113,24 +128,29 @@ pub(super) async fn prepare(
             upstreams.push(same.clone());
             continue;
         }
-        let upstream = Upstream::new(name, settings, tls, metrics);
-        let joins = before.map(|_| clock::instant());
-        let looked_up = settings.endpoints.iter().map(|endpoint| names.find(&endpoint.address));
-        let looked_up = futures_util::future::join_all(looked_up).await;
-        for (index, found) in looked_up.into_iter().enumerate() {
-            match found {
-                Ok((addresses, _)) => {
-                    upstream.place(index, &addresses, before.map(|before| &**before), joins)
-                }
-                Err(error) => {
-                    let pointer = format!("/upstreams/{name}/endpoints/{index}");
-                    let address = settings.endpoints[index].address.as_str();
-                    let told = format!("`{address}` can't be resolved: {error}");
-                    problems.push(document.source.problem(&pointer, told));
-                }
+        let upstream = Arc::new(Upstream::new(name, settings, tls, metrics));
+        places.extend((0..settings.endpoints.len()).map(|index| (upstream.clone(), before, index)));
+        upstreams.push(upstream);
+    }
+    // All at once: where no server answers, a gateway with many names would not start in time.
+    let looked_up = places.iter().map(|(upstream, _, index)| {
+        timeout(FIRST, names.find(&upstream.settings().endpoints[*index].address))
+    });
+    let looked_up = join_all(looked_up).await;
+    for ((upstream, before, index), found) in places.into_iter().zip(looked_up) {
+        let found = found.unwrap_or_else(|_| Err(format!("no answer within {} s", FIRST.as_secs())));
+        match found {
+            Ok((addresses, _)) => {
+                let joins = before.map(|_| clock::instant());
+                upstream.place(index, &addresses, before.map(|before| &**before), joins);
+            }
+            Err(error) => {
+                let pointer = format!("/upstreams/{}/endpoints/{index}", upstream.name());
+                let address = upstream.settings().endpoints[index].address.as_str();
+                let told = format!("`{address}` can't be resolved: {error}");
+                problems.push(document.source.problem(&pointer, told));
             }
         }
-        upstreams.push(Arc::new(upstream));
     }
     (upstreams, problems)
 }
@@ -148,6 +168,9 @@ pub(super) fn tls(document: &Document) -> (HashMap<String, UpstreamTls>, Vec<Pro
 }
 
 fn tls_from(settings: &config::UpstreamTls) -> Result<UpstreamTls, String> {
+    if settings.authorities.is_none() && !pki::knows_authorities() {
+        return Err("this machine knows no certificate authorities: name some in `authorities`".to_owned());
+    }
     let own = settings.certificate.as_deref().zip(settings.key.as_deref());
     let config = pki::client_config(settings.authorities.as_deref(), own)?;
     let mut digest = Sha256::new();
@@ -213,13 +236,16 @@ async fn look_up(upstream: Arc<Upstream>, index: usize, names: Names, metrics: M
 }
 
 async fn count(upstreams: Vec<Arc<Upstream>>, metrics: Metrics) {
+    // What another configuration had.
+    metrics.upstream_endpoint_usable.reset();
+    metrics.upstream_in_flight.reset();
+    metrics.upstream_queued.reset();
+    let mut tracked: HashSet<[String; 2]> = HashSet::new();
     let mut tick = tokio::time::interval(COUNT);
     loop {
         tick.tick().await;
         let now = clock::instant();
-        metrics.upstream_endpoint_usable.reset();
-        metrics.upstream_in_flight.reset();
-        metrics.upstream_queued.reset();
+        let mut told = HashSet::new();
         for upstream in &upstreams {
             #[expect(clippy::cast_precision_loss, reason = "requests are far fewer than 2^53")]
             metrics.upstream_queued.with_label_values(&[upstream.name()]).set(upstream.queued() as f64);
@@ -229,8 +255,16 @@ async fn count(upstreams: Vec<Arc<Upstream>>, metrics: Metrics) {
                 metrics.upstream_endpoint_usable.with_label_values(labels).set(is_usable);
                 #[expect(clippy::cast_precision_loss, reason = "requests are far fewer than 2^53")]
                 metrics.upstream_in_flight.with_label_values(labels).set(endpoint.in_flight() as f64);
+                told.insert(labels.map(str::to_owned));
             }
         }
+        // Never all of them first: who scrapes in between would see nothing.
+        for [upstream, endpoint] in tracked.difference(&told) {
+            let labels = &[upstream.as_str(), endpoint.as_str()];
+            let _ = metrics.upstream_endpoint_usable.remove_label_values(labels);
+            let _ = metrics.upstream_in_flight.remove_label_values(labels);
+        }
+        tracked = told;
     }
 }
 

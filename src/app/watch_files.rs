@@ -57,6 +57,11 @@ impl Seen {
         self.add(Self::of(paths.into_iter().filter(|path| !self.0.contains_key(path)).collect::<Vec<_>>()));
     }
 
+    /// Those that are not as they were.
+    fn differing<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a PathBuf> {
+        self.0.iter().filter(|(path, stamps)| before.0.get(*path) != Some(*stamps)).map(|(path, _)| path)
+    }
+
     /// Forgets all but these.
     pub(super) fn keep<'a>(&mut self, paths: impl Iterator<Item = &'a PathBuf>) {
         let kept: BTreeSet<_> = paths.collect();
@@ -111,6 +116,10 @@ impl Watch {
         let read = running.seen();
         let now = read.now();
         if now != read && self.last.as_ref() == Some(&now) {
+            // Whatever becomes of the reload: who is revoked is, with a mistake in the YAML or names that nobody resolves, too.
+            if let Some(keeper) = running.keeper() {
+                let _ = now.differing(&read).try_for_each(|path| keeper.reread(path));
+            }
             // What went wrong was told.
             let _ = running.reload();
         } else if self.waited >= RETRY && running.may_retry() {

@@ -10,8 +10,8 @@ use super::failure::{CONFIG, Failure, UNAVAILABLE};
 use crate::config;
 use crate::ops::COMMAND;
 
-/// A gateway that doesn't answer within this time won't.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A gateway that doesn't answer within this time won't: a reload waits for names and for revocation lists, a few seconds each.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which gateway is asked.
 #[derive(Debug, Args)]
@@ -76,11 +76,10 @@ pub(super) fn upstreams(address: SocketAddr) -> Result<String, Trouble> {
 pub(super) fn drain(
     address: SocketAddr,
     upstream: &str,
-    endpoint: SocketAddr,
+    endpoint: &str,
     is_drained: bool,
 ) -> Result<(), Trouble> {
     let verb = if is_drained { "drain" } else { "undrain" };
-    // Neither an upstream's name nor an address has anything to escape.
     let path = format!("/upstreams/{upstream}/{endpoint}/{verb}");
     ask(address, |client, base| client.post(format!("{base}{path}")).header(COMMAND, verb)).map(drop)
 }

@@ -1,6 +1,5 @@
 //! `sekisho upstream`: how the endpoints of a running gateway are, and which of them get no new requests.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -33,9 +32,9 @@ enum Command {
 struct Which {
     /// The upstream's name
     upstream: String,
-    /// The endpoint's address, as `list` shows it
-    #[arg(value_name = "IP:PORT")]
-    endpoint: SocketAddr,
+    /// The endpoint, as `list` shows it
+    #[arg(value_name = "IP:PORT|unix:PATH")]
+    endpoint: String,
     #[command(flatten)]
     gateway: Running,
 }
@@ -57,6 +56,6 @@ fn answer(command: &Command) -> Result<(), Failure> {
 }
 
 fn drain(which: &Which, is_drained: bool) -> Result<(), Failure> {
-    operations::drain(which.gateway.address()?, &which.upstream, which.endpoint, is_drained)?;
+    operations::drain(which.gateway.address()?, &which.upstream, &which.endpoint, is_drained)?;
     print(if is_drained { "drained\n" } else { "undrained\n" })
 }

@@ -15,7 +15,8 @@ pub struct Assertion {
     /// `iss`: the same on all gateways. Nothing is fetched there.
     pub issuer: HttpsUrl,
     /// PEM files with a P-256 key each (`sekisho assertion key`). The first signs, all are published, so that backends know the
-    /// next one before it signs. Only their owner may read them.
+    /// next one before it signs. Nobody but their owner
+    /// and their group may read them.
     pub keys: Vec<PathBuf>,
     /// How long an assertion is good for, from 5 to 60 seconds.
     #[serde(default = "Assertion::default_lifetime")]

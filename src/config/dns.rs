@@ -13,7 +13,8 @@ pub struct Dns {
     /// if it names none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<DnsServer>,
-    /// How long one server has for its answer. Each is asked twice.
+    /// How long one try may take. There are three for a name, for IPv4 and again for IPv6. A start and a reload wait for five
+    /// seconds in all, whatever this says.
     pub timeout: Period,
 }
 

@@ -18,10 +18,10 @@ pub struct RateLimits {
     /// Requests of one source, to whatever it is on whichever host, pages of the portal included (429).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_source: Option<RateLimit>,
-    /// Requests of all users of one contract together that would be forwarded (429).
+    /// Requests of all users of one contract together that a route takes (429).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_contract: Option<RateLimit>,
-    /// Requests of one user that would be forwarded (429).
+    /// Requests of one user that a route takes (429).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_user: Option<RateLimit>,
     /// More, by name, for the routes that name them (`routes[].rate`). Routes that name the same one count together.

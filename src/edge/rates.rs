@@ -89,7 +89,7 @@ impl Quota {
     }
 }
 
-/// The fields that tell how limits stand: `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10). A policy's
+/// The fields that tell how limits stand: `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11). A policy's
 /// quota is what may come at once, and its window the time in which all of that is earned again.
 pub(super) fn fields(quotas: &[Quota]) -> impl Iterator<Item = (&'static str, String)> {
     let list = |item: fn(&Quota) -> String| quotas.iter().map(item).collect::<Vec<_>>().join(", ");

@@ -14,7 +14,7 @@ mod vitals;
 mod wire;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use prometheus::{Histogram, IntCounter};
@@ -25,6 +25,7 @@ pub(super) use self::attempt::{Attempt, Outcome};
 use self::capacity::{Budget, Capacity};
 pub use self::endpoint::{Address, Condition, Endpoint};
 pub(super) use self::pool::{Link, Pool};
+use self::vitals::Vitals;
 use self::wire::Tls;
 pub(super) use self::wire::Wire;
 use super::failure::Fault;
@@ -46,8 +47,8 @@ pub struct Upstream {
     pub(super) settings: config::Upstream,
     tls: Option<UpstreamTls>,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
-    /// Taken by whoever changes the endpoints.
-    changing: Mutex<()>,
+    /// What is known of addresses that are gone, for when they come back. Taken by whoever changes the endpoints.
+    changing: Mutex<Vec<Gone>>,
     capacity: Capacity,
     budget: Budget,
     connects: IntCounter,
@@ -56,6 +57,21 @@ pub struct Upstream {
     retries_denied: IntCounter,
     pub(super) first_byte: Histogram,
 }
+
+/// An address at which an endpoint was until then.
+#[derive(Clone)]
+struct Gone {
+    name: Box<str>,
+    address: Address,
+    vitals: Arc<Vitals>,
+    at: Instant,
+}
+
+/// What is known of an address that is gone is kept for so long. Many a name leads to some of its addresses only, each time
+/// to others.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+/// For so many at most.
+const MOST_REMEMBERED: usize = 256;
 
 impl Upstream {
     /// The group of these settings, without any endpoint yet.
@@ -107,7 +123,10 @@ impl Upstream {
     /// serve already (`joins`) starts slowly.
     pub fn place(&self, index: usize, addresses: &[Address], before: Option<&Self>, joins: Option<Instant>) {
         let Some(settings) = self.settings.endpoints.get(index) else { return };
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = before.filter(|_| gone.is_empty()) {
+            gone.clone_from(&before.changing.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         let now = self.endpoints();
         let earlier = before.map(Self::endpoints).unwrap_or_default();
         let name = settings.address.as_str();
@@ -122,11 +141,25 @@ impl Upstream {
             let is_it = |endpoint: &&Arc<Endpoint>| endpoint.is_at(name, address);
             let known = now.iter().find(is_it).filter(|endpoint| endpoint.index() == index);
             next.push(known.cloned().unwrap_or_else(|| {
-                let vitals = earlier.iter().find(is_it).map(|endpoint| endpoint.vitals().clone());
+                let earlier = earlier.iter().find(is_it).map(|endpoint| endpoint.vitals().clone());
+                let is_back = |gone: &&Gone| *gone.name == *name && gone.address == *address;
+                let vitals = earlier.or_else(|| gone.iter().find(is_back).map(|gone| gone.vitals.clone()));
                 let way = (address.clone(), tls.clone());
                 Arc::new(Endpoint::new(index, settings, way, vitals, joins))
             }));
         }
+        let at = clock::instant();
+        let leaves = |endpoint: &&Arc<Endpoint>| !next.iter().any(|stays| Arc::ptr_eq(stays, endpoint));
+        gone.extend(now.iter().filter(leaves).map(|endpoint| Gone {
+            name: endpoint.name().into(),
+            address: endpoint.address().clone(),
+            vitals: endpoint.vitals().clone(),
+            at,
+        }));
+        let is_here = |gone: &Gone| next.iter().any(|endpoint| endpoint.is_at(&gone.name, &gone.address));
+        gone.retain(|gone| at.saturating_duration_since(gone.at) < REMEMBERED && !is_here(gone));
+        let surplus = gone.len().saturating_sub(MOST_REMEMBERED);
+        gone.drain(..surplus);
         next.sort_by(|one, other| (one.index(), one.address()).cmp(&(other.index(), other.address())));
         next.dedup_by(|one, other| (one.index(), one.address()) == (other.index(), other.address()));
         self.endpoints.store(Arc::new(next));

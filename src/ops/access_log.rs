@@ -290,14 +290,14 @@ mod tests {
         writer.note(result);
         assert_eq!(metrics.access_log_lost.get(), 2);
         assert_eq!(
-            readiness.look().1,
+            readiness.look(true).1,
             "ready, but the access log can't be written: No space left on device (os error 28)\n"
         );
         writer.sink = Sink::open(&writer.target).unwrap();
         let result = writer.write(b"5\n");
         writer.note(result);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2-2\n5\n");
-        assert_eq!(readiness.look().1, "ready\n");
+        assert_eq!(readiness.look(true).1, "ready\n");
         writer.sink = full();
         let result = writer.write(b"6\n7\n");
         writer.note(result);

@@ -1,5 +1,5 @@
 //! Every metric of the gateway, in one table. Names follow Prometheus' conventions: base units, `_total`, labels
-//! whose values are bounded by the configuration or by the code; never a user, a path or an address.
+//! whose values are bounded by the configuration, by the code or by DNS; never a user, a path or a client's address.
 
 use jiff::Timestamp;
 use prometheus::{

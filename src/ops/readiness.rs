@@ -32,16 +32,20 @@ impl Readiness {
         }
     }
 
-    /// The status and the text of `/readyz`.
-    pub(super) fn look(&self) -> (StatusCode, String) {
+    /// The status and the text of `/readyz`: what notes say in full, lines of the configuration and paths, is for the machine
+    /// itself.
+    pub(super) fn look(&self, is_local: bool) -> (StatusCode, String) {
         let state = self.lock();
         if !state.is_ready {
             return (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned());
         }
         let mut text = String::new();
-        for note in state.notes.values() {
+        for (about, note) in &state.notes {
             // Writing into a text can't fail.
-            let _ = writeln!(text, "ready, but {note}");
+            let _ = match is_local {
+                true => writeln!(text, "ready, but {note}"),
+                false => writeln!(text, "ready, but something is wrong with: {about}"),
+            };
         }
         if text.is_empty() {
             text.push_str("ready\n");

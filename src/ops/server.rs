@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -62,7 +62,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                // Whoever may connect from here could also edit the file; everybody else only looks.
+                // Whoever is on the machine may see and do more than those who only look.
                 let is_local =
                     peer.ip().is_loopback() || stream.local_addr().is_ok_and(|own| own.ip() == peer.ip());
                 let answering = Answering {
@@ -124,7 +124,10 @@ struct Answering {
 impl Answering {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
+        let is_local = self.is_local && !was_forwarded(request);
         match (request.method(), path) {
+            (&Method::POST, "/reload" | "/upstreams") if !is_local => return from_elsewhere(),
+            (&Method::POST, path) if path.starts_with("/upstreams/") && !is_local => return from_elsewhere(),
             (&Method::POST, "/reload") => return self.reload(request).await,
             (&Method::POST, path) if path.starts_with("/upstreams/") => return self.drain(request, path),
             (&Method::GET | &Method::HEAD, _) => {}
@@ -134,16 +137,16 @@ impl Answering {
             "/metrics" => text(StatusCode::OK, self.metrics.scrape()),
             "/livez" => text(StatusCode::OK, "alive\n".to_owned()),
             "/readyz" => {
-                let (status, detail) = self.readiness.look();
+                let (status, detail) = self.readiness.look(is_local);
                 text(status, detail)
             }
-            "/config" if self.is_local => text(StatusCode::OK, self.operations.config()),
+            "/config" if is_local => text(StatusCode::OK, self.operations.config()),
             "/config" => from_elsewhere(),
             KEY_SET => match self.operations.key_set() {
                 Some(keys) => key_set(&keys),
                 None => text(StatusCode::NOT_FOUND, "no `assertion` is configured\n".to_owned()),
             },
-            "/upstreams" if self.is_local => text(StatusCode::OK, self.operations.upstreams()),
+            "/upstreams" if is_local => text(StatusCode::OK, self.operations.upstreams()),
             "/upstreams" => from_elsewhere(),
             _ => {
                 let told = format!("try /metrics, /livez, /readyz, /config, /upstreams or {KEY_SET}\n");
@@ -153,9 +156,6 @@ impl Answering {
     }
 
     async fn reload(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if !self.is_local {
-            return from_elsewhere();
-        }
         let operations = self.operations.clone();
         if let Err(refused) = is_command(request) {
             return refused;
@@ -166,20 +166,17 @@ impl Answering {
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the reload panicked\n".to_owned()),
         }
     }
-}
 
-impl Answering {
     fn drain(&self, request: &Request<Incoming>, path: &str) -> Response<Full<Bytes>> {
-        if !self.is_local {
-            return from_elsewhere();
-        }
         if let Err(refused) = is_command(request) {
             return refused;
         }
-        let parts: Vec<_> = path.split('/').skip(2).collect();
-        let is_drained = match parts[..] {
-            [upstream, endpoint, "drain"] => self.operations.drain(upstream, endpoint, true),
-            [upstream, endpoint, "undrain"] => self.operations.drain(upstream, endpoint, false),
+        // An endpoint may be a Unix socket, with a path of its own.
+        let parts = path.strip_prefix("/upstreams/").and_then(|rest| rest.split_once('/'));
+        let parts = parts.and_then(|(upstream, rest)| Some((upstream, rest.rsplit_once('/')?)));
+        let is_drained = match parts {
+            Some((upstream, (endpoint, "drain"))) => self.operations.drain(upstream, endpoint, true),
+            Some((upstream, (endpoint, "undrain"))) => self.operations.drain(upstream, endpoint, false),
             _ => false,
         };
         if is_drained {
@@ -188,6 +185,14 @@ impl Answering {
             text(StatusCode::NOT_FOUND, "there is no such endpoint: see /upstreams\n".to_owned())
         }
     }
+}
+
+/// Whether a proxy passes somebody else's request on: whoever that is, it isn't the machine itself.
+fn was_forwarded(request: &Request<Incoming>) -> bool {
+    let says_so = |name: &HeaderName| {
+        matches!(name.as_str(), "forwarded" | "via") || name.as_str().starts_with("x-forwarded-")
+    };
+    request.headers().keys().any(says_so)
 }
 
 /// Whether one of our commands asks: no page in a browser of this machine can send that without being asked first (CORS).

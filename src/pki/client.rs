@@ -39,6 +39,11 @@ pub fn client_config(
         .map_err(|error| format!("{}: it can't be used: {error}", key_file.display()))
 }
 
+/// Whether this machine knows any authorities.
+pub fn knows_authorities() -> bool {
+    !rustls_native_certs::load_native_certs().certs.is_empty()
+}
+
 /// What went wrong with a connection, with its causes, which is where the cause is.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -5,7 +5,7 @@ use std::fs;
 use sekisho::clock::Clock;
 
 use crate::support::backend::Backend;
-use crate::support::client::{Connection, plain, plain_get};
+use crate::support::client::{Connection, plain, plain_get, plain_with};
 use crate::support::gate::{CERT, Gate, OPTIONAL, WWW};
 use crate::support::http2::Http2;
 use crate::support::people;
@@ -305,6 +305,15 @@ fn every_reload_is_an_audit_record() {
 }
 
 #[test]
+fn an_audit_log_is_written_without_a_directory_too() {
+    let backend = Backend::start();
+    let gate = Gate::configured(&backend, "reload: { on_change: false }\naudit: { file: audit.log }");
+    gate.follow();
+    assert_eq!(gate.reload(), Ok(()));
+    assert!(gate.file("audit.log").contains("\"kind\":\"reloaded\""), "{}", gate.file("audit.log"));
+}
+
+#[test]
 fn a_reload_that_is_refused_at_the_last_step_leaves_the_metrics_of_certificates_alone() {
     let backend = Backend::start();
     let yaml = people::yaml("reload: { on_change: false }");
@@ -341,5 +350,20 @@ fn only_a_command_of_ours_on_this_machine_reloads() {
         (403, "this takes the header field sekisho-command\n".to_owned())
     );
     assert_eq!(plain_get(gate.ops, "/reload").0, 404);
+    // Whom a proxy of this machine speaks for is somewhere else.
+    for forwarded in ["X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1", "Via: 1.1 proxy"] {
+        let lines = format!("sekisho-command: reload\r\n{forwarded}\r\n");
+        for (method, path) in [("POST", "/reload"), ("GET", "/config"), ("GET", "/upstreams")] {
+            let told = (403, "only from this machine\n".to_owned());
+            assert_eq!(plain_with(gate.ops, method, path, &lines), told, "{forwarded} {path}");
+        }
+        assert_eq!(plain_with(gate.ops, "POST", "/upstreams/banking/127.0.0.1:1/drain", &lines).0, 403);
+        assert_eq!(plain_with(gate.ops, "GET", "/readyz", &lines), (200, "ready\n".to_owned()));
+    }
+    edit(&gate, "routes:", "routs:");
+    assert!(gate.reload().is_err());
+    assert!(plain_get(gate.ops, "/readyz").1.contains("routs"));
+    let elsewhere = plain_with(gate.ops, "GET", "/readyz", "Via: 1.1 proxy\r\n");
+    assert_eq!(elsewhere, (200, "ready, but something is wrong with: reload\n".to_owned()));
     assert_eq!(gate.metric("sekisho_config_reloads_total{outcome=\"good\"}"), 0.0);
 }

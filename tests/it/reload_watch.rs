@@ -42,6 +42,20 @@ fn a_list_that_is_renamed_into_place_revokes() {
 }
 
 #[test]
+fn a_list_revokes_while_reloads_are_refused() {
+    let backend = Backend::start();
+    let gate = following(&backend);
+    let yaml = gate.file("sekisho.yaml");
+    gate.write("sekisho.yaml", &yaml.replace("routes:", "routs:"));
+    gate.counts(REFUSED, 1.0);
+    let credential = gate.ca.client(COMMON_NAME);
+    assert_eq!(gate.client().with(&credential).get(CERT, "/banking/").status, 200);
+    gate.write("ca.crl", &gate.ca.crl(&[&credential]));
+    gate.counts(REFUSED, 2.0);
+    assert_eq!(gate.client().with(&credential).get(CERT, "/banking/").status, 403);
+}
+
+#[test]
 fn what_was_broken_is_taken_up_when_it_is_mended() {
     let backend = Backend::start();
     let gate = following(&backend);

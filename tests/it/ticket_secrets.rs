@@ -93,6 +93,29 @@ async fn a_gateway_whose_clock_runs_wild_costs_the_others_no_secret() {
 }
 
 #[tokio::test]
+async fn secrets_of_a_clock_that_was_far_ahead_for_long_keep_nobody_from_making_new_ones() {
+    let stores = Stores::start().await;
+    for state in stores.each() {
+        let [one, wrong] = [0; 2].map(|_| gateway(state));
+        let begin = 100 * DAY;
+        one.refresh(at(begin)).await.unwrap();
+        let before = known(&one, at(begin));
+        for turn in 0..70 {
+            for second in [0, 1] {
+                wrong.refresh(at(begin + 30 * DAY + turn * 3600 + second)).await.unwrap();
+            }
+        }
+        for second in 3600..3700 {
+            one.refresh(at(begin + second)).await.unwrap();
+        }
+        let now = at(begin + 3700);
+        let begun = at(begin + 3600).as_second()..=now.as_second();
+        let has_new = one.known(now).iter().any(|secret| begun.contains(&secret.seals_from));
+        assert!(has_new, "{before:?} goes on for ever");
+    }
+}
+
+#[tokio::test]
 async fn a_state_that_forgets_everything_all_the_time_fills_no_memory() {
     let stores = Stores::start().await;
     let gateway = gateway(&stores.redis);

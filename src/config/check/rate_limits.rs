@@ -39,10 +39,13 @@ impl Report<'_> {
 
     fn rate_of(&mut self, pointer: &str, route: &Route) {
         let known = self.source.keys("/rate_limits/named");
-        let names = route.rate.iter().flat_map(|rate| rate.as_slice()).enumerate();
-        for (index, name) in names {
+        let names: Vec<_> = route.rate.iter().flat_map(|rate| rate.as_slice()).collect();
+        for (index, name) in names.iter().enumerate() {
             let element = format!("{pointer}/{index}");
             let place = if self.source.contains(&element) { &element } else { pointer };
+            if names[..index].contains(name) {
+                self.problem(place, format!("`{name}` is listed twice: it would count everything twice"));
+            }
             if !known.contains(&name.as_str()) {
                 let guess = did_you_mean(name.as_str(), known.iter().copied());
                 self.problem(place, format!("`rate_limits.named` has no `{name}`{guess}"));
@@ -66,6 +69,10 @@ mod tests {
         let unknown = "`rate_limits.named` has no `export`: did you mean `exports`?";
         assert_eq!(route("export"), [format!("10:11 {unknown}")]);
         assert_eq!(route("[exports, export]"), [format!("10:21 {unknown}")]);
+        assert_eq!(
+            route("[exports, exports]"),
+            ["10:21 `exports` is listed twice: it would count everything twice"]
+        );
         assert_eq!(
             mistakes(&BASE.replace("require: nothing", "require: nothing\n    rate: a")),
             ["10:11 `rate_limits.named` has no `a`"]

@@ -27,7 +27,7 @@ impl Report<'_> {
     fn is_not_reserved(&mut self, pointer: &str, route: &Route) {
         let below = route.place().path().strip_prefix(PORTAL);
         let is_reserved = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if is_reserved && self.source.contains("/sign_in") {
+        if is_reserved {
             let message = format!("`{PORTAL}` and everything below it belongs to the sign-in pages");
             let key = if route.exact.is_some() { "exact" } else { "path" };
             self.problem(&format!("{pointer}/{key}"), message);
@@ -92,7 +92,8 @@ mod tests {
         assert_eq!(route("path: /sekisho, require: nothing"), [message]);
         assert_eq!(route("path: /sekisho/a, require: nothing"), [message]);
         assert_eq!(route("path: /sekisho-a, require: nothing"), [""; 0]);
-        assert_eq!(mistakes(&BASE.replace("path: /", "path: /sekisho")), [""; 0]);
+        let without_sign_in = mistakes(&BASE.replace("path: /", "path: /sekisho"));
+        assert_eq!(without_sign_in, [message.replace("8:32", "8:11")]);
     }
 
     #[test]

@@ -182,8 +182,8 @@ fn resolve(place: &str) -> io::Result<std::net::SocketAddr> {
 
 /// What the machine calls itself.
 fn host() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
+    let uname = rustix::system::uname();
+    let name = uname.nodename().to_str().unwrap_or_default();
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
         "-".into()
     } else {

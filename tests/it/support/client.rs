@@ -297,9 +297,14 @@ pub fn plain_get(address: SocketAddr, path: &str) -> (u16, String) {
 
 /// Any method over plain HTTP: status and body.
 pub fn plain(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    plain_with(address, method, path, "")
+}
+
+/// The same with more header lines.
+pub fn plain_with(address: SocketAddr, method: &str, path: &str, lines: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: ops\r\n{lines}Connection: close\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let status = text.split(' ').nth(1).unwrap().parse().unwrap();

@@ -1,6 +1,6 @@
 //! Endpoints that are given by name.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use super::ask;
@@ -8,6 +8,7 @@ use crate::support::backend::Backend;
 use crate::support::eventually;
 use crate::support::gate::{CERT, Gate, Settings, lay_out};
 use crate::support::pki::Ca;
+use crate::support::process::sekisho;
 
 /// A DNS server (RFC 1035) that knows one thing: where everybody is.
 struct Server {
@@ -37,26 +38,33 @@ impl Server {
     }
 }
 
-/// The answer to a query: these addresses for a question of type A, none for others; no such server if there are none.
+/// The answer to a query: these addresses for a question of type A, none for others. If there are none, no answer to that one
+/// (SERVFAIL, not even a negative answer), and an IPv6 address where nobody is.
 fn response(query: &[u8], addresses: &[Ipv4Addr]) -> Vec<u8> {
     let name_length = query[12..].iter().position(|&byte| byte == 0).unwrap() + 1;
     let question = &query[12..12 + name_length + 4];
     let is_a = question[name_length..name_length + 2] == [0, 1];
-    let found: &[Ipv4Addr] = if is_a { addresses } else { &[] };
-    // SERVFAIL for somebody who is to be nowhere: not even a negative answer.
-    let code = if addresses.is_empty() { 2 } else { 0 };
+    let is_aaaa = question[name_length..name_length + 2] == [0, 28];
+    let found: Vec<Vec<u8>> = match (is_a, is_aaaa && addresses.is_empty()) {
+        (true, _) => addresses.iter().map(|address| address.octets().to_vec()).collect(),
+        (_, true) => vec![NOBODY.octets().to_vec()],
+        _ => Vec::new(),
+    };
+    let code = if is_a && addresses.is_empty() { 2 } else { 0 };
     let mut out = query[..2].to_vec();
     out.extend([0x81, 0x80 | code, 0, 1, 0, u8::try_from(found.len()).unwrap(), 0, 0, 0, 0]);
     out.extend(question);
     for address in found {
-        out.extend([0xc0, 0x0c, 0, 1, 0, 1]);
+        out.extend([0xc0, 0x0c, 0, question[name_length + 1], 0, 1]);
         out.extend(TTL.to_be_bytes());
-        out.extend([0, 4]);
-        out.extend(address.octets());
+        out.extend([0, u8::try_from(address.len()).unwrap()]);
+        out.extend(address);
     }
     out
 }
 
+/// An address of RFC 3849.
+const NOBODY: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const FIRST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
 const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
@@ -99,6 +107,24 @@ fn a_name_stands_for_all_its_addresses_and_is_asked_for_again_by_its_ttl() {
     eventually("the second gets requests", || ask(&mut connection, "GET").1 == "2");
     server.says(&[SECOND]);
     eventually("only the second does", || (0..4).all(|_| ask(&mut connection, "GET").1 == "2"));
+}
+
+#[test]
+fn an_address_that_comes_back_is_drained_still() {
+    let (port, _backends) = pair();
+    let server = Server::start(&[FIRST, SECOND]);
+    let gate = gate(&server, port);
+    let upstream = |verb: &[&str]| {
+        let ops = gate.ops.to_string();
+        sekisho(gate.folder.path(), &[&["upstream"], verb, &["--ops", &ops]].concat()).good()
+    };
+    let second = format!("{SECOND}:{port}");
+    upstream(&["drain", "banking", &second]);
+    server.says(&[FIRST]);
+    eventually("it is gone", || !upstream(&["list"]).contains(&second));
+    server.says(&[FIRST, SECOND]);
+    eventually("it is back", || upstream(&["list"]).contains(&second));
+    assert!(upstream(&["list"]).contains("\"drained\""), "{}", upstream(&["list"]));
 }
 
 #[test]

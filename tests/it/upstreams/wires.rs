@@ -130,4 +130,7 @@ fn a_unix_socket_is_an_endpoint_like_another() {
     }
     assert_eq!(gate.log_line(2)["endpoint"], address);
     assert_eq!(backend.connections(), 1);
+    let drain = ["upstream", "drain", "banking", &address, "--ops", &gate.ops.to_string()];
+    assert_eq!(crate::support::process::sekisho(gate.folder.path(), &drain).good(), "drained\n");
+    assert_eq!(gate.tanaka().get(CERT, "/banking/a").status, 503);
 }

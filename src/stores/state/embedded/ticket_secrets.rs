@@ -24,7 +24,16 @@ impl Embedded {
         let held = lasting(&mut *write, now).await?;
         let knows = |id: &String| offer.replaces.contains(id) || offer.others.contains(id);
         let mut ids = held.iter().map(|held| &held.id);
-        if ids.any(|id| *id == secret.id || !knows(id)) || held.len() as i64 >= MOST_TICKET_SECRETS {
+        // Those from when the clock was far ahead would keep new ones from being made, for as long as that was.
+        let soon = now + millis(offer.lasts) + HOUR;
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM ticket_secrets WHERE forgotten > ? AND forgotten <= ?")
+                .bind(now)
+                .bind(soon)
+                .fetch_one(&mut *write)
+                .await
+                .map_err(failed)?;
+        if ids.any(|id| *id == secret.id || !knows(id)) || count >= MOST_TICKET_SECRETS {
             return Ok(held);
         }
         for id in offer.replaces {
@@ -47,6 +56,9 @@ impl Embedded {
         Ok(held)
     }
 }
+
+/// In milliseconds.
+const HOUR: i64 = 3_600_000;
 
 /// Those that last, by their IDs.
 async fn lasting(

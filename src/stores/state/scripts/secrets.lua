@@ -1,7 +1,7 @@
 -- What the scripts on ticket secrets share. They are one hash: of each, by its ID, when it is forgotten, a space, and the
 -- sealed secret.
 
--- Those that last, by their IDs, and the IDs of the others. What has another form is nobody's: it is shown as sealed with
+-- Those that last, by their IDs, and the others. What has another form is nobody's: it is shown as sealed with
 -- nothing, for the gateways to say so.
 local function lasting(key)
     local all, held, gone = redis.call('HGETALL', key), {}, {}
@@ -14,7 +14,7 @@ local function lasting(key)
             table.insert(held, { id = id, sealed = sealed, forgotten = tonumber(forgotten) })
         end
         if not id or not forgotten or NOW >= tonumber(forgotten) then
-            table.insert(gone, all[at])
+            table.insert(gone, { id = all[at], forgotten = id and tonumber(forgotten) or 0 })
         end
     end
     table.sort(held, function(one, other) return one.id < other.id end)
