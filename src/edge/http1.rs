@@ -276,7 +276,7 @@ impl<Io: ClientIo> Http1<Io> {
             self.poll_relay(cx, &mut exchange, &mut decoder, &mut record, delimiting.is_chunked())
         })
         .await;
-        record.bytes_in = exchange.bytes_in;
+        record.bytes_in = exchange.bytes_in();
         if let Err(failure) = relayed {
             // Too late for another answer: cut it off, so that the client sees it isn't whole.
             record.fail(failure);
@@ -332,7 +332,7 @@ impl<Io: ClientIo> Http1<Io> {
         exchange: &mut Exchange,
         decoder: &mut Decoder,
     ) -> Poll<Result<Answer, Broken>> {
-        let gone = Broken { failure: Failure::ClientGone, was_stale: false };
+        let gone = Broken::from(Failure::ClientGone);
         if !self.write.is_empty()
             && let Poll::Ready(Err(_)) = self.poll_flush(cx)
         {

@@ -53,7 +53,7 @@ pub(in crate::edge) async fn answer(
                 return Ok((exchange, head));
             }
             Err(broken) => {
-                record.bytes_in = exchange.bytes_in;
+                record.bytes_in = exchange.bytes_in();
                 let is_stale = broken.was_stale && admitted.is_idempotent;
                 let goes_on = is_stale && attempt.goes_on_fresh()
                     || attempt.goes_on(&endpoint, Outcome::Failure(broken.failure), may_repeat);

@@ -204,7 +204,7 @@ impl Relay {
             return Poll::Ready(Err(Failure::ClientStalled));
         }
         let part = self.exchange.poll_part(cx, &mut self.source, &self.timer);
-        self.record.bytes_in = self.exchange.bytes_in;
+        self.record.bytes_in = self.exchange.bytes_in();
         match &part {
             Poll::Ready(Ok(Part::Data(data))) => {
                 self.record.bytes_out += data.len() as u64;
@@ -278,7 +278,7 @@ impl Body {
     pub(super) fn end(&mut self) {
         let Self::Relay(relay) = std::mem::replace(self, Self::Over) else { return };
         let Relay { exchange, mut record, stream, .. } = *relay;
-        record.bytes_in = exchange.bytes_in;
+        record.bytes_in = exchange.bytes_in();
         record.complete();
         exchange.finish();
         drop(stream);
