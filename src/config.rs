@@ -84,7 +84,7 @@ pub use source::Source;
 pub use timeouts::Timeouts;
 pub use trust::{Authorities, AuthoritiesWithCommonName, Crl, Registration, Trust};
 pub use upstream::{
-    Balance, Ejection, Endpoint, ForwardedCertificate, Health, IdentityHeaders, Retries, Upstream,
+    Balance, Ejection, Endpoint, ForwardedCertificate, Health, IdentityHeaders, Protocol, Retries, Upstream,
     UpstreamIdentity, UpstreamLimits, UpstreamTls,
 };
 pub use values::{

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::fetch::jittered;
 use crate::clock;
-use crate::config::{self, Document, EndpointAddress, Place, Problem};
+use crate::config::{self, Document, EndpointAddress, Place, Problem, Protocol};
 use crate::edge::{Address, Upstream, UpstreamTls};
 use crate::ops::Metrics;
 use crate::pki;
@@ -159,7 +159,7 @@ pub(super) async fn prepare(
 pub(super) fn tls(document: &Document) -> (HashMap<String, UpstreamTls>, Vec<Problem>) {
     let (mut all, mut problems) = (HashMap::new(), Vec::new());
     for (name, upstream) in &document.config.upstreams {
-        match upstream.tls.as_ref().map(tls_from).transpose() {
+        match upstream.tls.as_ref().map(|tls| tls_from(tls, upstream.protocol)).transpose() {
             Ok(tls) => all.extend(tls.map(|tls| (name.as_str().to_owned(), tls))),
             Err(error) => problems.push(document.source.problem(&format!("/upstreams/{name}/tls"), error)),
         }
@@ -167,12 +167,15 @@ pub(super) fn tls(document: &Document) -> (HashMap<String, UpstreamTls>, Vec<Pro
     (all, problems)
 }
 
-fn tls_from(settings: &config::UpstreamTls) -> Result<UpstreamTls, String> {
+fn tls_from(settings: &config::UpstreamTls, protocol: Protocol) -> Result<UpstreamTls, String> {
     if settings.authorities.is_none() && !pki::knows_authorities() {
         return Err("this machine knows no certificate authorities: name some in `authorities`".to_owned());
     }
     let own = settings.certificate.as_deref().zip(settings.key.as_deref());
-    let config = pki::client_config(settings.authorities.as_deref(), own)?;
+    let mut config = pki::client_config(settings.authorities.as_deref(), own)?;
+    if protocol == Protocol::Http2 {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
     let mut digest = Sha256::new();
     for file in [&settings.authorities, &settings.certificate, &settings.key].into_iter().flatten() {
         digest.update(std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?);

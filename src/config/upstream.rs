@@ -22,6 +22,9 @@ pub struct Upstream {
     /// Addresses of the backends, `host:port` or `unix:/path`, or mappings with `address`, `weight` and `drain`. A host name
     /// stands for all addresses that it resolves to, and is resolved again by the TTL of its records.
     pub endpoints: Vec<Endpoint>,
+    /// What is spoken to the endpoints.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// TLS towards the endpoints. Without it, requests go in plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<UpstreamTls>,
@@ -47,6 +50,18 @@ pub struct Upstream {
     /// What the backend is told of the identity.
     #[serde(default)]
     pub identity: UpstreamIdentity,
+}
+
+/// What is spoken to an upstream's endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.1: one request at a time on each connection.
+    #[default]
+    Http1,
+    /// HTTP/2: many at once, and gRPC. With `tls` the endpoint must agree on it (ALPN); without, it must know that it comes
+    /// (prior knowledge). No WebSockets.
+    Http2,
 }
 
 /// How the endpoint of a request is chosen, among those that are well.

@@ -132,16 +132,8 @@ impl<Io: ClientIo> Http1<Io> {
                 After::Tunnel(upgraded) => {
                     let (exchange, record, session) = *upgraded;
                     let Self { io, read, connection, timer, .. } = self;
-                    return Box::pin(tunnel::run(
-                        io,
-                        read,
-                        exchange.into_link(),
-                        &connection,
-                        &timer,
-                        record,
-                        session,
-                    ))
-                    .await;
+                    let Some(link) = exchange.into_link() else { return };
+                    return Box::pin(tunnel::run(io, read, link, &connection, &timer, record, session)).await;
                 }
             }
         }

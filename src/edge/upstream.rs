@@ -7,6 +7,8 @@
 mod attempt;
 mod balance;
 mod capacity;
+mod carrier;
+mod carriers;
 mod endpoint;
 mod look;
 mod pool;
@@ -23,8 +25,9 @@ use rustls::pki_types::{InvalidDnsNameError, ServerName};
 
 pub(super) use self::attempt::{Attempt, Outcome};
 use self::capacity::{Budget, Capacity};
+pub(super) use self::carrier::Lane;
 pub use self::endpoint::{Address, Condition, Endpoint};
-pub(super) use self::pool::{Link, Pool};
+pub(super) use self::pool::{Line, Link, Pool};
 use self::vitals::Vitals;
 use self::wire::Tls;
 pub(super) use self::wire::Wire;

@@ -11,6 +11,7 @@ pub mod frames;
 pub mod fronted;
 pub mod gate;
 pub mod http2;
+pub mod http2_backend;
 pub mod mounts;
 pub mod people;
 pub mod pki;

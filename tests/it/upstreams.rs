@@ -3,6 +3,7 @@
 mod busy;
 mod failing;
 mod health;
+mod http2;
 mod names;
 mod wires;
 

@@ -36,15 +36,15 @@ pub(in crate::edge) async fn answer(
     let may_repeat = admitted.is_idempotent && !admitted.has_body();
     let mut attempt = Attempt::begin(&rules.pools[index], || record.key(), waiting.timer()).await?;
     loop {
-        let link = attempt.open(waiting.timer()).await?;
-        let endpoint = link.endpoint().clone();
+        let line = attempt.open(waiting.timer()).await?;
+        let endpoint = line.endpoint().clone();
         record.at(&endpoint);
         let head = admitted.head(&rules.policy, record.now());
-        let mut exchange = Exchange::begin(&rules, admitted, head, link, waiting.timer());
+        let mut exchange = Exchange::begin(&rules, admitted, head, line, waiting.timer())?;
         match head_of(&mut exchange, waiting).await {
             Ok(mut head) => {
                 if attempt.goes_on(&endpoint, Outcome::Answer(head.status), may_repeat) {
-                    attempt.take_back(exchange.into_link());
+                    attempt.take_back(exchange.into_line());
                     continue;
                 }
                 if admitted.permit.is_personal() {
@@ -54,13 +54,13 @@ pub(in crate::edge) async fn answer(
             }
             Err(broken) => {
                 record.bytes_in = exchange.bytes_in();
-                let is_stale = broken.was_stale && admitted.is_idempotent;
+                let is_stale = broken.was_unseen || broken.was_stale && admitted.is_idempotent;
                 let goes_on = is_stale && attempt.goes_on_fresh()
                     || attempt.goes_on(&endpoint, Outcome::Failure(broken.failure), may_repeat);
                 if !goes_on {
                     return Err(broken.failure);
                 }
-                attempt.take_back(exchange.into_link());
+                attempt.take_back(exchange.into_line());
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod course;
 mod over_http1;
+mod over_http2;
 mod sending;
 
 use std::sync::Arc;
@@ -16,12 +17,13 @@ use bytes::Bytes;
 
 use self::course::Course;
 use self::over_http1::OverHttp1;
+use self::over_http2::OverHttp2;
 use super::ResponseHead;
 use crate::edge::failure::Failure;
 use crate::edge::intake::Admitted;
 use crate::edge::rules::Rules;
 use crate::edge::timer::Timer;
-use crate::edge::upstream::Link;
+use crate::edge::upstream::{Line, Link};
 
 /// A head of a response may be so long.
 const LONGEST_HEAD: usize = 64 << 10;
@@ -57,30 +59,43 @@ pub(in crate::edge) struct Broken {
     /// Whether the connection had been closed before the request reached it, most likely, and nothing of the
     /// request's body was taken: then the same request may be tried on a fresh one.
     pub(in crate::edge) was_stale: bool,
+    /// Whether the endpoint has said itself that it didn't look at the request, and nothing of the body was taken: then
+    /// it may be tried again whatever the method (RFC 9113, section 8.7).
+    pub(in crate::edge) was_unseen: bool,
 }
 
 impl From<Failure> for Broken {
     fn from(failure: Failure) -> Self {
-        Self { failure, was_stale: false }
+        Self { failure, was_stale: false, was_unseen: false }
     }
 }
 
 /// A request on its way, and its response.
 pub(in crate::edge) struct Exchange {
     course: Course,
-    way: OverHttp1,
+    way: Way,
+}
+
+enum Way {
+    Http1(OverHttp1),
+    Http2(Box<OverHttp2>),
 }
 
 impl Exchange {
-    /// Begins to send an admitted request with this head over `link`.
+    /// Begins to send an admitted request with this head over `line`.
     pub(in crate::edge) fn begin(
         rules: &Arc<Rules>,
         admitted: &Admitted,
         head: Bytes,
-        link: Link,
+        line: Line,
         timer: &Timer,
-    ) -> Self {
-        Self { course: Course::begin(rules, admitted, timer), way: OverHttp1::begin(admitted, head, link) }
+    ) -> Result<Self, Failure> {
+        let course = Course::begin(rules, admitted, timer);
+        let way = match line {
+            Line::Link(link) => Way::Http1(OverHttp1::begin(admitted, head, link)),
+            Line::Lane(lane) => Way::Http2(Box::new(OverHttp2::begin(admitted, &head, lane)?)),
+        };
+        Ok(Self { course, way })
     }
 
     /// So long, but no longer than until the exchange must be over.
@@ -110,7 +125,10 @@ impl Exchange {
 
     /// Whether the response was read to its end.
     pub(in crate::edge) const fn is_over(&self) -> bool {
-        self.way.is_over()
+        match &self.way {
+            Way::Http1(way) => way.is_over(),
+            Way::Http2(way) => way.is_over(),
+        }
     }
 
     /// Moves the request on and looks for the head of the response.
@@ -120,7 +138,10 @@ impl Exchange {
         source: &mut S,
         timer: &Timer,
     ) -> Poll<Result<Answer, Broken>> {
-        self.way.poll_answer(cx, &mut self.course, source, timer)
+        match &mut self.way {
+            Way::Http1(way) => way.poll_answer(cx, &mut self.course, source, timer),
+            Way::Http2(way) => way.poll_answer(cx, &mut self.course, source, timer),
+        }
     }
 
     /// The next part of the response's body, moving the request on as well.
@@ -130,16 +151,33 @@ impl Exchange {
         source: &mut S,
         timer: &Timer,
     ) -> Poll<Result<Part, Failure>> {
-        self.way.poll_part(cx, &mut self.course, source, timer)
+        match &mut self.way {
+            Way::Http1(way) => way.poll_part(cx, &mut self.course, source, timer),
+            Way::Http2(way) => way.poll_part(cx, &mut self.course, source, timer),
+        }
     }
 
-    /// Ends a whole exchange: the connection is kept if nothing is left on it in either direction.
+    /// Ends a whole exchange: the connection is kept if nothing is left on it in either direction. One over HTTP/2 has carried
+    /// others all the time, and a stream that isn't over is reset.
     pub(in crate::edge) fn finish(self) {
-        self.way.finish(&self.course);
+        if let Way::Http1(way) = self.way {
+            way.finish(&self.course);
+        }
     }
 
-    /// The connection itself, after a 101.
-    pub(in crate::edge) fn into_link(self) -> Link {
-        self.way.into_link()
+    /// What it went over.
+    pub(in crate::edge) fn into_line(self) -> Line {
+        match self.way {
+            Way::Http1(way) => Line::Link(way.into_link()),
+            Way::Http2(way) => Line::Lane(way.into_lane()),
+        }
+    }
+
+    /// The connection itself, after a 101; over HTTP/2 there is none.
+    pub(in crate::edge) fn into_link(self) -> Option<Link> {
+        match self.way {
+            Way::Http1(way) => Some(way.into_link()),
+            Way::Http2(_) => None,
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
 
 use crate::domain::OUR_COOKIES;
 use crate::edge::fields::{Field, is_hop_by_hop, tokens};
@@ -45,23 +46,68 @@ impl ResponseHead {
             BadHead::Malformed(why) => why,
             BadHead::TooManyFields => "too many header fields",
         })?;
-        let declared = framing::declared(&response.fields).map_err(|bad| bad.0)?;
-        let status = response.status;
+        let mut head = Self::new(&bytes, response.status, &response.fields, is_head)?;
+        let closes = tokens(&response.fields, "connection").any(|token| token.eq_ignore_ascii_case(b"close"));
+        head.keeps_alive = response.minor == 1 && !closes && head.framing != Framing::UntilClose;
+        Ok(head)
+    }
+
+    /// The head of a response over HTTP/2; `is_whole` if nothing follows.
+    pub(in crate::edge) fn of_http2(
+        status: StatusCode,
+        headers: &HeaderMap,
+        (is_head, is_whole): (bool, bool),
+    ) -> Result<Self, &'static str> {
+        let lengths = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        let mut bytes = BytesMut::with_capacity(lengths.sum());
+        let mut ends = Vec::with_capacity(headers.len());
+        for (name, value) in headers {
+            // Its white space is none of the value's (RFC 9113, section 8.2.1).
+            let value = value.as_bytes().trim_ascii();
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            let end = bytes.len();
+            bytes.extend_from_slice(value);
+            ends.push((end, bytes.len()));
+        }
+        let (bytes, mut start) = (bytes.freeze(), 0);
+        let mut fields = Vec::with_capacity(ends.len());
+        for (name, value) in ends {
+            fields.push(Field { name: &bytes[start..name], value: &bytes[name..value] });
+            start = value;
+        }
+        let mut head = Self::new(&bytes, status.as_u16(), &fields, is_head)?;
+        match head.framing {
+            Framing::Chunked => return Err("a transfer coding in HTTP/2"),
+            Framing::Length(length) if is_whole && length > 0 => {
+                return Err("a body that is shorter than its Content-Length");
+            }
+            // The end of the stream delimits it.
+            Framing::UntilClose if !is_whole => head.framing = Framing::Chunked,
+            Framing::UntilClose => {
+                head.framing = Framing::Length(0);
+                head.declared_length = Some(0);
+            }
+            Framing::Length(_) => {}
+        }
+        Ok(head)
+    }
+
+    fn new(bytes: &Bytes, status: u16, fields: &[Field<'_>], is_head: bool) -> Result<Self, &'static str> {
+        let declared = framing::declared(fields).map_err(|bad| bad.0)?;
         if status < 100 || (status < 200 && declared.is_some()) {
             return Err("a status that can't be");
         }
         let has_no_body = is_head || status < 200 || status == 204 || status == 304;
         let framing = if has_no_body { Framing::Length(0) } else { declared.unwrap_or(Framing::UntilClose) };
-        let closes = tokens(&response.fields, "connection").any(|token| token.eq_ignore_ascii_case(b"close"));
         let origin = bytes.as_ptr().addr();
         let range = |part: &[u8]| {
             let start = part.as_ptr().addr().wrapping_sub(origin);
             start..start + part.len()
         };
         // By what only the gate says of the client, which no cache on the way can know (RFC 9440, section 2.4).
-        let varies_by_ours = tokens(&response.fields, "vary").any(is_only_for_requests);
-        let passed = passed(&response.fields).filter(|field| !(varies_by_ours && field.is("vary")));
-        let fields = passed.map(|field| (range(field.name), range(field.value))).collect();
+        let varies_by_ours = tokens(fields, "vary").any(is_only_for_requests);
+        let passed = passed(fields).filter(|field| !(varies_by_ours && field.is("vary")));
+        let ranges = passed.map(|field| (range(field.name), range(field.value))).collect();
         Ok(Self {
             status,
             framing,
@@ -69,13 +115,13 @@ impl ResponseHead {
                 Some(Framing::Length(length)) if status != 204 && status >= 200 => Some(length),
                 _ => None,
             },
-            keeps_alive: response.minor == 1 && !closes && framing != Framing::UntilClose,
+            keeps_alive: false,
             no_store: false,
             added: varies_by_ours.then(|| ("Vary", "*".to_owned())).into_iter().collect(),
             terms: None,
             leave: Leave::new(),
-            fields,
-            bytes,
+            fields: ranges,
+            bytes: bytes.clone(),
         })
     }
 

@@ -7,14 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use slab::Slab;
 
 use crate::clock;
 use crate::edge::failure::Failure;
-use crate::edge::forward::{BodySource, Exchange, Part};
-use crate::edge::http1::parse_trailers;
+use crate::edge::forward::{BodySource, Exchange, Part, field_lines, field_map};
 use crate::edge::record::Record;
 use crate::edge::slowness::Slowness;
 use crate::edge::timer::Timer;
@@ -137,23 +136,13 @@ impl BodySource for RequestBody {
                     Err(frame) => {
                         self.is_over = true;
                         let lines =
-                            frame.into_trailers().map(|trailers| lines(&trailers)).unwrap_or_default();
+                            frame.into_trailers().map(|trailers| field_lines(&trailers)).unwrap_or_default();
                         return Poll::Ready(Ok(Part::End(lines)));
                     }
                 },
             }
         }
     }
-}
-
-fn lines(trailers: &HeaderMap) -> Bytes {
-    let mut lines = Vec::new();
-    for (name, value) in trailers {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            lines.extend_from_slice(part);
-        }
-    }
-    lines.into()
 }
 
 /// A response's body.
@@ -223,12 +212,7 @@ impl Relay {
     /// The upstream's trailer fields that may go on: no more of them than to an HTTP/1.1 client.
     fn trailers(&self, section: &[u8]) -> Result<Option<HeaderMap>, &'static str> {
         let lines = self.exchange.trailer_lines(section)?;
-        let mut trailers = HeaderMap::new();
-        for (name, value) in parse_trailers(&lines).unwrap_or_default() {
-            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(&value)) {
-                trailers.append(name, value);
-            }
-        }
+        let trailers = field_map(&lines);
         Ok(Some(trailers).filter(|trailers| !trailers.is_empty()))
     }
 }

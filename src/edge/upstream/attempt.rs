@@ -1,11 +1,13 @@
 //! What was tried for one request.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::balance;
 use super::capacity::Room;
 use super::endpoint::Endpoint;
-use super::pool::{Link, Pool};
+use super::pool::{Line, Pool};
+use crate::clock;
 use crate::config::Balance;
 use crate::edge::failure::{Failure, Fault};
 use crate::edge::timer::Timer;
@@ -17,8 +19,8 @@ pub(in crate::edge) struct Attempt {
     key: u64,
     /// Who has failed it.
     failed: Vec<Arc<Endpoint>>,
-    /// Whether only a new connection will do.
-    is_fresh: bool,
+    /// Since when only a connection will do that is newer than that.
+    newer_than: Option<Instant>,
     /// How often it was sent again.
     again: u32,
     room: Room,
@@ -45,20 +47,20 @@ impl Attempt {
         let key = if sticks { balance::hash(key().as_bytes()) } else { 0 };
         let room = upstream.capacity.request(timer).await?;
         upstream.budget.earn();
-        Ok(Self { pool: pool.clone(), key, failed: Vec::new(), is_fresh: false, again: 0, room })
+        Ok(Self { pool: pool.clone(), key, failed: Vec::new(), newer_than: None, again: 0, room })
     }
 
     /// A connection to an endpoint that hasn't failed this request. Who can't be reached is passed over: nothing was sent.
-    pub(in crate::edge) async fn open(&mut self, timer: &Timer) -> Result<Link, Failure> {
+    pub(in crate::edge) async fn open(&mut self, timer: &Timer) -> Result<Line, Failure> {
         loop {
             let Some(endpoint) = self.pool.choose(self.key, |endpoint| !self.has_failed(endpoint)) else {
                 let has_tried = !self.failed.is_empty();
                 return Err(if has_tried { Failure::UpstreamUnreachable } else { Failure::UpstreamDown });
             };
-            match self.pool.open(&endpoint, self.is_fresh, timer).await? {
-                Some(mut link) => {
-                    link.hold(self.room.take());
-                    return Ok(link);
+            match self.pool.open(&endpoint, self.newer_than, timer).await? {
+                Some(mut line) => {
+                    line.hold(self.room.take());
+                    return Ok(line);
                 }
                 None => {
                     self.pool.upstream.note(&endpoint, Outcome::Failure(Failure::UpstreamUnreachable));
@@ -100,14 +102,15 @@ impl Attempt {
         true
     }
 
-    /// Whether it is sent again, over a new connection, after one that had been kept was found closed. Nobody has failed.
-    pub(in crate::edge) const fn goes_on_fresh(&mut self) -> bool {
-        !std::mem::replace(&mut self.is_fresh, true)
+    /// Whether it is sent again, over a new connection, after one that had been kept was found closed, or the endpoint didn't
+    /// look at the request. Nobody has failed.
+    pub(in crate::edge) fn goes_on_fresh(&mut self) -> bool {
+        self.newer_than.replace(clock::instant()).is_none()
     }
 
     /// Keeps the request's turn while its connection goes.
-    pub(in crate::edge) fn take_back(&mut self, link: Link) {
-        self.room = link.release();
+    pub(in crate::edge) fn take_back(&mut self, line: Line) {
+        self.room = line.release();
     }
 
     fn has_failed(&self, endpoint: &Endpoint) -> bool {

@@ -19,8 +19,8 @@ pub(super) struct Capacity {
     connections: Option<Arc<Semaphore>>,
     limits: UpstreamLimits,
     queued: AtomicUsize,
-    /// Those of them that wait for a connection.
-    wanting: AtomicUsize,
+    /// Of those, who wait for a connection.
+    wait_for_connections: AtomicUsize,
 }
 
 impl Capacity {
@@ -33,23 +33,50 @@ impl Capacity {
             connections: semaphore(limits.connections),
             limits: *limits,
             queued: AtomicUsize::new(0),
-            wanting: AtomicUsize::new(0),
+            wait_for_connections: AtomicUsize::new(0),
         }
     }
 
     /// Room for a request.
     pub(super) async fn request(&self, timer: &Timer) -> Result<Room, Failure> {
-        self.room(self.requests.as_ref(), timer).await
+        let Some(semaphore) = &self.requests else { return Ok(None) };
+        if let Ok(room) = semaphore.clone().try_acquire_owned() {
+            return Ok(Some(room));
+        }
+        let _queued = self.queue()?;
+        timer.set(self.limits.wait.get());
+        let room = timer.bound(semaphore.clone().acquire_owned()).await;
+        room.map_err(|_late| Failure::UpstreamBusy).map(Result::ok)
     }
 
     /// Room for a connection.
     pub(super) async fn connection(&self, timer: &Timer) -> Result<Room, Failure> {
-        let Some(semaphore) = &self.connections else { return Ok(None) };
-        if let Ok(room) = semaphore.clone().try_acquire_owned() {
-            return Ok(Some(room));
+        if let Some(room) = self.try_connection() {
+            return Ok(room);
         }
-        let _wanting = Queued::enter(&self.wanting, u32::MAX);
-        self.room(Some(semaphore), timer).await
+        let _queued = self.queue()?;
+        timer.set(self.limits.wait.get());
+        timer.bound(self.free_connection()).await.map_err(|_late| Failure::UpstreamBusy)
+    }
+
+    /// Room for a connection, if there is some at once.
+    pub(super) fn try_connection(&self) -> Option<Room> {
+        let Some(semaphore) = &self.connections else { return Some(None) };
+        semaphore.clone().try_acquire_owned().ok().map(Some)
+    }
+
+    /// Room for a connection, however long that takes.
+    pub(super) async fn free_connection(&self) -> Room {
+        let Some(semaphore) = &self.connections else { return None };
+        self.wait_for_connections.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Queued(&self.wait_for_connections);
+        // It is never closed.
+        semaphore.clone().acquire_owned().await.ok()
+    }
+
+    /// A place among those that wait.
+    pub(super) fn queue(&self) -> Result<Queued<'_>, Failure> {
+        Queued::enter(&self.queued, self.limits.queued).ok_or(Failure::UpstreamBusy)
     }
 
     /// Requests that wait.
@@ -57,28 +84,14 @@ impl Capacity {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Whether somebody waits for a connection: then none is kept for later.
-    pub(super) fn wants_connections(&self) -> bool {
-        self.wanting.load(Ordering::Relaxed) > 0
-    }
-
-    async fn room(&self, of: Option<&Arc<Semaphore>>, timer: &Timer) -> Result<Room, Failure> {
-        let Some(semaphore) = of else { return Ok(None) };
-        if let Ok(room) = semaphore.clone().try_acquire_owned() {
-            return Ok(Some(room));
-        }
-        let _queued = Queued::enter(&self.queued, self.limits.queued).ok_or(Failure::UpstreamBusy)?;
-        timer.set(self.limits.wait.get());
-        match timer.bound(semaphore.clone().acquire_owned()).await {
-            Ok(Ok(room)) => Ok(Some(room)),
-            // It is never closed.
-            Ok(Err(_)) | Err(_) => Err(Failure::UpstreamBusy),
-        }
+    /// How many wait for a connection: then none is kept for later.
+    pub(super) fn waits_for_connections(&self) -> usize {
+        self.wait_for_connections.load(Ordering::Relaxed)
     }
 }
 
 /// One that waits.
-struct Queued<'a>(&'a AtomicUsize);
+pub(super) struct Queued<'a>(&'a AtomicUsize);
 
 impl<'a> Queued<'a> {
     fn enter(count: &'a AtomicUsize, most: u32) -> Option<Self> {

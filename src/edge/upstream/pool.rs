@@ -9,10 +9,12 @@ use bytes::BytesMut;
 use super::Upstream;
 use super::balance::{self, Turns};
 use super::capacity::Room;
+use super::carrier::Lane;
+use super::carriers::Carriers;
 use super::endpoint::Endpoint;
 use super::wire::Wire;
 use crate::clock;
-use crate::config::{Limits, Timeouts};
+use crate::config::{Limits, Protocol, Timeouts};
 use crate::edge::failure::Failure;
 use crate::edge::timer::Timer;
 
@@ -21,6 +23,8 @@ pub(in crate::edge) struct Pool {
     pub(in crate::edge) upstream: Arc<Upstream>,
     /// `None` once the pool is retired.
     shelves: Mutex<Option<Vec<Shelf>>>,
+    /// Those over HTTP/2, where many requests share one.
+    carriers: Carriers,
     turns: Mutex<Turns>,
     connect_timeout: Duration,
     idle_timeout: Duration,
@@ -57,7 +61,15 @@ pub(in crate::edge) struct Link {
 
 /// A request that is with an endpoint, until it is dropped.
 #[derive(Debug)]
-struct Visit(Arc<Endpoint>);
+pub(super) struct Visit(Arc<Endpoint>);
+
+/// What carries one request to an endpoint.
+pub(in crate::edge) enum Line {
+    /// A connection over HTTP/1.1 that carries nothing else.
+    Link(Link),
+    /// A lane on a connection over HTTP/2.
+    Lane(Lane),
+}
 
 impl Pool {
     /// No connections yet.
@@ -65,6 +77,7 @@ impl Pool {
         Self {
             upstream,
             shelves: Mutex::new(Some(Vec::new())),
+            carriers: Carriers::default(),
             turns: Mutex::default(),
             connect_timeout: timeouts.upstream_connect.get(),
             idle_timeout: timeouts.upstream_idle.get(),
@@ -97,9 +110,26 @@ impl Pool {
         self.upstream.endpoints.load().iter().any(|endpoint| endpoint.is_usable(now) && wanted(endpoint))
     }
 
+    /// A way to this endpoint; with `newer_than`, none that was there by then. `None` if it can't be reached.
+    pub(super) async fn open(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        newer_than: Option<Instant>,
+        timer: &Timer,
+    ) -> Result<Option<Line>, Failure> {
+        match self.upstream.settings.protocol {
+            Protocol::Http1 => Ok(self.link(endpoint, newer_than.is_some(), timer).await?.map(Line::Link)),
+            Protocol::Http2 => {
+                let patience = (self.connect_timeout, timer);
+                let lane = self.carriers.open(&self.upstream, endpoint, newer_than, patience);
+                Ok(lane.await?.map(Line::Lane))
+            }
+        }
+    }
+
     /// A connection to this endpoint: one that was kept, or a new one if there is none or `fresh` is wanted. `None` if it
     /// can't be reached.
-    pub(super) async fn open(
+    async fn link(
         &self,
         endpoint: &Arc<Endpoint>,
         fresh: bool,
@@ -131,7 +161,7 @@ impl Pool {
     pub(in crate::edge) fn give_back(&self, link: Link) {
         let Link { io, read, visit, connection, .. } = link;
         // Whoever waits for a connection in another worker can't use this one.
-        if !read.is_empty() || self.upstream.capacity.wants_connections() {
+        if !read.is_empty() || self.upstream.capacity.waits_for_connections() > 0 {
             return;
         }
         let mut shelves = self.lock();
@@ -149,9 +179,10 @@ impl Pool {
     /// Closes what was idle for too long, was closed by the endpoint, leads to one that gets no requests any more, or keeps
     /// others from having a connection.
     pub(in crate::edge) fn sweep(&self, now: Instant) {
+        self.carriers.sweep(&self.upstream, self.idle_timeout, now);
         let mut shelves = self.lock();
         let Some(shelves) = &mut *shelves else { return };
-        if self.upstream.capacity.wants_connections() {
+        if self.upstream.capacity.waits_for_connections() > 0 {
             return shelves.clear();
         }
         let endpoints = self.upstream.endpoints.load();
@@ -187,30 +218,51 @@ impl Pool {
 
 impl Link {
     fn new(io: Wire, is_reused: bool, endpoint: &Arc<Endpoint>, connection: Room) -> Self {
-        endpoint.vitals().enters();
         Self {
             io,
             read: BytesMut::new(),
             is_reused,
-            visit: Visit(endpoint.clone()),
+            visit: Visit::begin(endpoint),
             connection,
             request: None,
         }
     }
+}
 
+impl Line {
     /// Where it leads.
     pub(in crate::edge) const fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.visit.0
+        match self {
+            Self::Link(link) => link.visit.endpoint(),
+            Self::Lane(lane) => lane.endpoint(),
+        }
     }
 
     /// Takes the room of the request that it is to carry.
     pub(super) fn hold(&mut self, request: Room) {
-        self.request = request;
+        match self {
+            Self::Link(link) => link.request = request,
+            Self::Lane(lane) => lane.hold(request),
+        }
     }
 
-    /// Closes it, and gives back the room of its request.
+    /// Lets go of it, and gives back the room of its request.
     pub(super) fn release(self) -> Room {
-        self.request
+        match self {
+            Self::Link(link) => link.request,
+            Self::Lane(lane) => lane.release(),
+        }
+    }
+}
+
+impl Visit {
+    pub(super) fn begin(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.vitals().enters();
+        Self(endpoint.clone())
+    }
+
+    pub(super) const fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0
     }
 }
 

@@ -55,6 +55,14 @@ impl Wire {
         Ok(Self::Tls(Box::new(connector.connect(tls.name.clone(), plain).await?)))
     }
 
+    /// Whether the other side speaks HTTP/2, as far as there was a way to agree on it: without TLS there is none.
+    pub(super) fn agrees_on_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
     /// Whether nothing came on an idle connection. An end means that it was closed; a byte would be the answer to a
     /// question that nobody asked, and must not become the answer to the next one. Costs no system call while quiet.
     pub(super) fn is_quiet(&mut self) -> bool {
