@@ -101,8 +101,13 @@ impl Carriers {
     }
 
     /// Closes what was idle for too long, leads to an endpoint that gets no requests any more, or keeps others from having a
-    /// connection. What still carries requests goes on until they end.
-    pub(super) fn sweep(&self, upstream: &Upstream, idle_timeout: Duration, now: Instant) {
+    /// connection, and all but `most_idle` to each endpoint. What still carries requests goes on until they end.
+    pub(super) fn sweep(
+        &self,
+        upstream: &Upstream,
+        (idle_timeout, most_idle): (Duration, usize),
+        now: Instant,
+    ) {
         let others_wait = self.others_wait(upstream);
         let endpoints = upstream.endpoints.load();
         self.lock().retain_mut(|shelf| {
@@ -110,8 +115,13 @@ impl Carriers {
             if others_wait || !is_there || !shelf.endpoint.is_usable(now) {
                 shelf.open.clear();
             }
+            let mut idle = 0;
             shelf.open.retain(|carrier| {
-                carrier.is_open() && carrier.idles(now).is_none_or(|idle| idle < idle_timeout)
+                let is_kept = carrier.idles(now).is_none_or(|since| {
+                    idle += 1;
+                    idle <= most_idle && since < idle_timeout
+                });
+                is_kept && carrier.is_open()
             });
             shelf.is_connecting || !shelf.open.is_empty() || Arc::strong_count(&shelf.changed) > 1
         });

@@ -179,7 +179,7 @@ impl Pool {
     /// Closes what was idle for too long, was closed by the endpoint, leads to one that gets no requests any more, or keeps
     /// others from having a connection.
     pub(in crate::edge) fn sweep(&self, now: Instant) {
-        self.carriers.sweep(&self.upstream, self.idle_timeout, now);
+        self.carriers.sweep(&self.upstream, (self.idle_timeout, self.most_idle), now);
         let mut shelves = self.lock();
         let Some(shelves) = &mut *shelves else { return };
         if self.upstream.capacity.waits_for_connections() > 0 {

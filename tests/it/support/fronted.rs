@@ -25,6 +25,15 @@ type Seen = (Option<String>, usize);
 impl Fronted {
     /// Before the backend at `behind`; with `clients`, only for clients with a certificate of theirs.
     pub fn start(behind: SocketAddr, credential: &Credential, clients: Option<&Ca>) -> Self {
+        Self::with(&[], behind, credential, clients)
+    }
+
+    /// The same for everybody who speaks one of these (ALPN).
+    pub fn offering(alpn: &[&str], behind: SocketAddr, credential: &Credential) -> Self {
+        Self::with(alpn, behind, credential, None)
+    }
+
+    fn with(alpn: &[&str], behind: SocketAddr, credential: &Credential, clients: Option<&Ca>) -> Self {
         let builder = ServerConfig::builder();
         let builder = match clients {
             Some(ca) => {
@@ -35,7 +44,9 @@ impl Fronted {
             }
             None => builder.with_no_client_auth(),
         };
-        let config = builder.with_single_cert(credential.chain.clone(), credential.key.clone_key()).unwrap();
+        let mut config =
+            builder.with_single_cert(credential.chain.clone(), credential.key.clone_key()).unwrap();
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, seen) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<_>>>::default());

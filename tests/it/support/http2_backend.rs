@@ -162,16 +162,26 @@ impl Call {
 
     /// Sends a head; with `end`, that is all.
     pub fn begin(&mut self, status: u16, fields: &[(&str, &str)], end: bool) -> SendStream<Bytes> {
+        self.try_begin(status, fields, end).unwrap()
+    }
+
+    fn try_begin(
+        &mut self,
+        status: u16,
+        fields: &[(&str, &str)],
+        end: bool,
+    ) -> Result<SendStream<Bytes>, h2::Error> {
         let mut response = Response::new(());
         *response.status_mut() = status.try_into().unwrap();
         *response.headers_mut() = headers(fields);
-        self.respond.send_response(response, end).unwrap()
+        self.respond.send_response(response, end)
     }
 
-    /// Sends a whole answer.
+    /// Sends a whole answer, if somebody still waits for it.
     pub async fn answer(&mut self, status: u16, fields: &[(&str, &str)], body: &[u8]) {
-        let mut stream = self.begin(status, fields, body.is_empty());
-        if !body.is_empty() {
+        if let Ok(mut stream) = self.try_begin(status, fields, body.is_empty())
+            && !body.is_empty()
+        {
             let _ = send(&mut stream, body, true).await;
         }
     }

@@ -87,7 +87,7 @@ impl OverHttp2 {
             return Poll::Ready(Err(Failure::UpstreamBroken("a second answer").into()));
         };
         while let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
-            self.has_answered = true;
+            self.has_answered |= interim.is_ok();
             match interim.map(|interim| interim.status()) {
                 Ok(StatusCode::CONTINUE) if course.stage == Stage::Held => {
                     course.let_body_flow(timer);
