@@ -172,6 +172,9 @@ mod tests {
             ("health: { path: /, statuses: [99] }", "expected a status from 100 to 599, found 99"),
             ("health: { every: 1s }", "2s is longer than from one look to the next (1s)"),
             ("tls: {}", ""),
+            ("protocol: http1", ""),
+            ("protocol: http2", ""),
+            ("protocol: h2", "expected `http1` or `http2`, found `h2`"),
             ("tls: { certificate: a.pem, key: a.key, authorities: ca.pem, server_name: a.internal }", ""),
             (
                 "tls: { server_name: backend.1 }",

@@ -76,6 +76,7 @@ pub(in crate::edge) struct Exchange {
     way: Way,
 }
 
+#[expect(clippy::large_enum_variant, reason = "no box on the way that nearly everything goes")]
 enum Way {
     Http1(OverHttp1),
     Http2(Box<OverHttp2>),

@@ -33,6 +33,12 @@ const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_LANES as u32;
 /// Bytes of a request's body that may wait for the endpoint's window.
 const SEND_BUFFER: usize = 128 << 10;
+/// Streams that clients have given up, and for how long each is remembered: what the endpoint had sent by then belongs to them.
+const GIVEN_UP: usize = 1024;
+const REMEMBERED: Duration = Duration::from_secs(10);
+/// So often an endpoint may say something that only resets its stream, in a connection's whole life. h2's own number is soon
+/// reached by clients that cancel, and ends the others' requests as well.
+const MOST_MISTAKES: usize = 100_000;
 /// All fields of a head, or of a trailer section, may be so long.
 const LONGEST_HEAD: u32 = 64 << 10;
 /// How long an endpoint that let a request wait too long may take to answer a PING.
@@ -79,6 +85,9 @@ pub(super) async fn connect(
         .initial_max_send_streams(0)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_reset_streams(GIVEN_UP)
+        .reset_stream_duration(REMEMBERED)
+        .max_local_error_reset_streams(Some(MOST_MISTAKES))
         .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(LONGEST_HEAD)
         .handshake(io)

@@ -1,5 +1,7 @@
 //! Bodies to and from backends that speak HTTP/2: byte for byte, at once, and none ahead of who takes it.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -88,6 +90,29 @@ fn chunks_and_trailers_pass_in_both_directions_less_what_no_trailer_may_say() {
         ("body", vec!["1".into(), "2".into()])
     );
     assert_eq!((trailers.len(), values(&trailers, "x-mine")), (3, vec!["here".into()]));
+}
+
+#[test]
+fn a_backend_of_others_make_gets_and_gives_whole_bodies_and_trailers() {
+    let mut command = Command::new("node");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/http2_backend.js"));
+    let mut backend = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut port = String::new();
+    BufReader::new(backend.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    let gate = before(&[format!("127.0.0.1:{}", port.trim()).parse().unwrap()], "");
+    let body: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let response = Version::Http1.ask(&gate.tanaka(), CERT, ("POST", "/banking/a"), &[], &body);
+    assert_eq!((response.value("x-user").as_deref(), sum(&response.body)), (Some("tanaka"), sum(&body)));
+    let mut client = Http2::connect(&gate.tanaka(), CERT);
+    for _ in 0..20 {
+        let pending = client.send("GET", "/banking/a", &[], true);
+        let (response, trailers) = client.finish(pending).unwrap();
+        assert_eq!((response.status, values(&trailers, "x-length")), (200, vec!["0".to_owned()]));
+    }
+    gate.counts("sekisho_upstream_connects_total{upstream=\"banking\"}", 1.0);
+    // Its input ends with us, and it with its input.
+    drop(backend.stdin.take());
+    backend.wait().unwrap();
 }
 
 #[test]

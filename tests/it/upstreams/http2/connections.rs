@@ -299,6 +299,26 @@ fn who_goes_away_resets_its_stream_and_leaves_the_connection() {
 }
 
 #[test]
+fn who_cancels_again_and_again_does_not_end_the_others_connection() {
+    let backend = Http2Backend::serving(&Builder::new(), |mut call| async move {
+        if call.head.uri.path() != "/banking/endless" {
+            return call.answer(200, &[], b"ok").await;
+        }
+        let mut stream = call.begin(200, &[], false);
+        while crate::support::http2_backend::send(&mut stream, &[b'x'; 1000], false).await.is_ok() {}
+    });
+    let gate = before(&[backend.address], "");
+    let (mut client, mut other) =
+        (Http2::connect(&gate.tanaka(), CERT), Http2::connect(&gate.tanaka(), CERT));
+    for _ in 0..1500 {
+        let mut pending = client.send("GET", "/banking/endless", &[], true);
+        assert_eq!(client.head(&mut pending).unwrap().status(), 200);
+    }
+    assert_eq!(ask(&mut other, "/banking/a"), 200);
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
 fn a_slow_endpoint_keeps_its_connection_and_a_dead_one_does_not() {
     let settings = || Settings { yaml: "timeouts: { upstream_first_byte: 200ms }", ..Settings::default() };
     let (slow, turns) = held(&Builder::new());
