@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ use crate::edge::timer::Timer;
 #[derive(Default)]
 pub(super) struct Carriers {
     shelves: Mutex<Vec<Shelf>>,
+    /// Whether connections aren't kept any more: each then carries the one request that it was made for.
+    is_retired: AtomicBool,
     /// Requests of this worker that wait for room for another connection.
     asking: AtomicUsize,
 }
@@ -127,6 +129,12 @@ impl Carriers {
         });
     }
 
+    /// Keeps none any more.
+    pub(super) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Relaxed);
+        self.lock().iter_mut().for_each(|shelf| shelf.open.clear());
+    }
+
     /// Connects, while others wait for it. Who connects has the first lane.
     async fn connect(
         &self,
@@ -147,7 +155,9 @@ impl Carriers {
                 let changed = self.changed(endpoint);
                 let carrier = Carrier::start(connected, (&upstream.name, endpoint), room, &changed);
                 let lane = carrier.lane(endpoint);
-                self.with(endpoint, |shelf| shelf.open.push(carrier));
+                if !self.is_retired.load(Ordering::Relaxed) {
+                    self.with(endpoint, |shelf| shelf.open.push(carrier));
+                }
                 lane
             }
             Err(error) => {

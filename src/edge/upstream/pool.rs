@@ -197,6 +197,7 @@ impl Pool {
 
     /// Keeps none any more: another pool has taken its place, for those who don't go by older rules still.
     pub(in crate::edge) fn retire(&self) {
+        self.carriers.retire();
         *self.lock() = None;
     }
 

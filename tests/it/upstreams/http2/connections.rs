@@ -139,6 +139,27 @@ fn an_endpoint_that_is_taken_out_keeps_its_requests_and_then_loses_its_connectio
 }
 
 #[test]
+fn what_an_earlier_configuration_left_idle_is_closed_although_a_request_goes_by_it_still() {
+    let (held, turns) = held(&Builder::new());
+    let other = Http2Backend::start();
+    let gate = before(&[held.address, other.address], "");
+    gate.follow();
+    let mut client = Http2::connect(&gate.tanaka(), CERT);
+    let pending: Vec<_> = (0..2).map(|_| client.send("GET", "/banking/a", &[], true)).collect();
+    eventually("each has one", || (held.received().len(), other.received().len()) == (1, 1));
+    let yaml = gate.file("sekisho.yaml");
+    gate.write("sekisho.yaml", &yaml.replace("protocol: http2,", "protocol: http2, slow_start: 1s,"));
+    gate.reload().unwrap();
+    eventually("the idle one is closed", || other.open() == 0);
+    assert_eq!(held.open(), 1);
+    turns.add_permits(1);
+    for pending in pending {
+        assert_eq!(client.finish(pending).unwrap().0.text(), "ok");
+    }
+    eventually("the other one, too", || held.open() == 0);
+}
+
+#[test]
 fn a_request_that_a_goaway_leaves_out_goes_over_another_connection_whatever_its_method() {
     let backend = Peer::backend(|mut peer, number| {
         let Some(stream) = peer.request() else { return };
