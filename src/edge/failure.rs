@@ -46,6 +46,10 @@ pub(super) enum Failure {
     UpstreamBroken(&'static str),
     /// The upstream didn't answer in time.
     UpstreamTimeout,
+    /// The exchange wasn't over by when its route wants it to be.
+    Overdue,
+    /// The response is longer than its route lets it be.
+    ResponseTooLarge,
     /// The client went away.
     ClientGone,
     /// The client doesn't read the response.
@@ -86,6 +90,8 @@ pub(super) enum Fault {
     Client,
     /// The upstream's.
     Upstream,
+    /// Nobody's that could be told: a bound of the route was reached, and another endpoint would reach it as well.
+    Route,
 }
 
 impl Failure {
@@ -109,8 +115,8 @@ impl Failure {
             Self::RateLimited => 429,
             Self::Certificate(_) | Self::NotAllowed => 403,
             Self::NoRoute => 404,
-            Self::UpstreamUnreachable | Self::UpstreamBroken(_) => 502,
-            Self::UpstreamTimeout => 504,
+            Self::UpstreamUnreachable | Self::UpstreamBroken(_) | Self::ResponseTooLarge => 502,
+            Self::UpstreamTimeout | Self::Overdue => 504,
             Self::ClientGone | Self::ClientStalled => 0,
         }
     }
@@ -136,8 +142,8 @@ impl Failure {
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamDown => "upstream_down",
             Self::UpstreamBusy => "upstream_busy",
-            Self::UpstreamBroken(_) => "upstream_broken",
-            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamBroken(_) | Self::ResponseTooLarge => "upstream_broken",
+            Self::UpstreamTimeout | Self::Overdue => "upstream_timeout",
             Self::ClientGone => "client_gone",
             Self::ClientStalled => "client_stalled",
         }
@@ -151,6 +157,8 @@ impl Failure {
             }
             Self::Certificate(refusal) => Some(refusal.detail),
             Self::Overloaded(shed) => Some(shed.code()),
+            Self::Overdue => Some("the route's timeouts.total"),
+            Self::ResponseTooLarge => Some("more bytes than the route's limits.response_body"),
             _ => None,
         }
     }
@@ -163,6 +171,7 @@ impl Failure {
             | Self::UpstreamBusy
             | Self::UpstreamBroken(_)
             | Self::UpstreamTimeout => Fault::Upstream,
+            Self::Overdue | Self::ResponseTooLarge => Fault::Route,
             _ => Fault::Client,
         }
     }

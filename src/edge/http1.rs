@@ -9,7 +9,7 @@ mod response_head;
 mod scratch;
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -272,7 +272,7 @@ impl<Io: ClientIo> Http1<Io> {
         if let Err(failure) = relayed {
             // Too late for another answer: cut it off, so that the client sees it isn't whole.
             record.fail(failure);
-            if failure.fault() == Fault::Upstream {
+            if failure.fault() != Fault::Client {
                 let _ = self.flush().await;
             }
             return After::Cut;
@@ -391,16 +391,7 @@ impl<Io: ClientIo> Http1<Io> {
     /// Whether the client went away while it should wait. What it sends instead is the next request's.
     fn is_client_gone(&mut self, cx: &mut Context<'_>, exchange: &Exchange) -> bool {
         // While the body is wanted, its source reads the connection and sees its end.
-        while !exchange.takes_body() && self.read.len() < PIPELINED {
-            match scratch::poll_read(&mut self.io, cx, &mut self.read) {
-                Poll::Ready(Ok(1..)) => {}
-                // It has said all that it had to say; that it still listens shows a layer below.
-                Poll::Ready(Ok(0)) => return self.io.poll_gone(cx).is_ready(),
-                Poll::Ready(Err(_)) => return true,
-                Poll::Pending => return false,
-            }
-        }
-        false
+        !exchange.takes_body() && poll_gone(&mut self.io, &mut self.read, cx).is_ready()
     }
 
     /// Answers a failure ourselves.
@@ -422,6 +413,19 @@ impl<Io: ClientIo> Http1<Io> {
     }
 }
 
+/// Ready once the client is gone. What it sends meanwhile is kept, up to a bound.
+fn poll_gone(io: &mut impl ClientIo, read: &mut BytesMut, cx: &mut Context<'_>) -> Poll<()> {
+    while read.len() < PIPELINED {
+        match ready!(scratch::poll_read(io, cx, read)) {
+            Ok(1..) => {}
+            // It has said all that it had to say; that it still listens shows a layer below.
+            Ok(0) => return io.poll_gone(cx),
+            Err(_) => return Poll::Ready(()),
+        }
+    }
+    Poll::Pending
+}
+
 /// A client that waits for the answer to its request, whose body `decoder` reads.
 struct Turn<'a, Io> {
     http1: &'a mut Http1<Io>,
@@ -429,8 +433,9 @@ struct Turn<'a, Io> {
 }
 
 impl<Io: ClientIo> Waiting for Turn<'_, Io> {
-    fn timer(&self) -> &Timer {
-        &self.http1.timer
+    fn parts(&mut self) -> (&Timer, impl FnMut(&mut Context<'_>) -> Poll<()>) {
+        let Http1 { io, read, timer, .. } = &mut *self.http1;
+        (timer, |cx: &mut Context<'_>| poll_gone(io, read, cx))
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<Result<Answer, Broken>> {

@@ -264,8 +264,9 @@ struct Turn<'a> {
 }
 
 impl Waiting for Turn<'_> {
-    fn timer(&self) -> &Timer {
-        self.timer
+    /// hyper drops what nobody waits for.
+    fn parts(&mut self) -> (&Timer, impl FnMut(&mut Context<'_>) -> Poll<()>) {
+        (self.timer, |_: &mut Context<'_>| Poll::Pending)
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<Result<Answer, Broken>> {

@@ -184,7 +184,7 @@ impl Drop for Record {
             if let Some(first_byte) = first_byte {
                 upstream.first_byte.observe(first_byte.as_secs_f64());
             }
-            if let Some(failure) = self.failure.filter(|failure| failure.fault() == Fault::Upstream) {
+            if let Some(failure) = self.failure.filter(|failure| failure.fault() != Fault::Client) {
                 worker.metrics.upstream_failures.with_label_values(&[&upstream.name, failure.code()]).inc();
             }
         }

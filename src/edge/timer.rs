@@ -45,7 +45,7 @@ impl Timers {
     pub(super) fn timer(self: &Arc<Self>) -> Timer {
         let slot = Arc::new(Slot { deadline: AtomicU64::new(NEVER), waker: AtomicWaker::new() });
         let key = self.lock().insert(slot.clone());
-        Timer { timers: self.clone(), slot, key }
+        Timer { timers: self.clone(), slot, key, last: AtomicU64::new(NEVER) }
     }
 
     /// Moves time on to `now` and wakes whoever is late.
@@ -86,6 +86,8 @@ pub(super) struct Timer {
     timers: Arc<Timers>,
     slot: Arc<Slot>,
     key: usize,
+    /// No deadline is later.
+    last: AtomicU64,
 }
 
 /// The deadline passed.
@@ -96,7 +98,13 @@ impl Timer {
     /// Sets the deadline anew. It is never early, and late by at most two ticks.
     pub(super) fn set(&self, after: Duration) {
         let deadline = self.timers.now.load(Ordering::Relaxed) + millis(TICK) + millis(after);
-        self.slot.deadline.store(deadline, Ordering::Relaxed);
+        self.slot.deadline.store(deadline.min(self.last.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+
+    /// Has no deadline be later than this from now on; `None`: as late as it likes.
+    pub(super) fn end(&self, at: Option<Instant>) {
+        let last = at.map(|at| millis(at.saturating_duration_since(self.timers.epoch)) + millis(TICK));
+        self.last.store(last.unwrap_or(NEVER), Ordering::Relaxed);
     }
 
     /// Whether the deadline passed.

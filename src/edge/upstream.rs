@@ -187,7 +187,7 @@ impl Upstream {
         let has_failed = match outcome {
             Outcome::Answer(status) => matches!(status, 502..=504),
             Outcome::Failure(failure) if failure.fault() == Fault::Upstream => true,
-            // The client's fault, which says nothing of the endpoint.
+            // Not its fault: that says nothing of the endpoint.
             Outcome::Failure(_) => return,
         };
         let settings = &self.settings.ejection;

@@ -93,6 +93,25 @@ fn header_fields_are_set_and_removed_in_every_spelling_and_identity_stays() {
 }
 
 #[test]
+fn what_a_route_sets_and_removes_holds_for_a_switch_of_protocols_too() {
+    let routes = "
+  - path: /
+    require: certificate
+    response_headers: { set: { X-Set: here }, remove: [Set-Cookie] }
+    upstream: banking";
+    let backend = Backend::answering(|_| {
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSet-Cookie: a=b\r\n\r\n".to_vec()
+    });
+    let gate = gate(&backend, routes);
+    let mut connection = gate.tanaka().connect(CERT).unwrap();
+    let lines = "Connection: upgrade\r\nUpgrade: websocket\r\n";
+    connection.send(format!("GET / HTTP/1.1\r\nHost: {CERT}\r\n{lines}\r\n").as_bytes());
+    let response = connection.response().unwrap();
+    assert_eq!((response.status, response.value("set-cookie")), (101, None));
+    assert_eq!(response.value("x-set").as_deref(), Some("here"));
+}
+
+#[test]
 fn what_a_route_removes_comes_in_no_trailer_either() {
     let backend = Backend::start();
     let routes =

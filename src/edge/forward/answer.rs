@@ -1,6 +1,7 @@
 //! Getting an answer: a connection to an endpoint, the request on it, the head that comes back. Once more at another one, if
 //! the first has failed and the request may be sent twice.
 
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use super::ResponseHead;
@@ -13,8 +14,8 @@ use crate::edge::upstream::{Attempt, Outcome};
 
 /// Who waits for the answer: one client, over one version of HTTP.
 pub(in crate::edge) trait Waiting {
-    /// The deadline of the exchange.
-    fn timer(&self) -> &Timer;
+    /// The deadline of the exchange, and what is ready once the client is gone, as far as somebody has to look.
+    fn parts(&mut self) -> (&Timer, impl FnMut(&mut Context<'_>) -> Poll<()>);
 
     /// Moves the exchange on with the client's body, and looks whether the client is still there.
     fn poll_answer(&mut self, cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<Result<Answer, Broken>>;
@@ -23,8 +24,20 @@ pub(in crate::edge) trait Waiting {
     fn go_on(&mut self);
 }
 
-/// Sends an admitted request and waits for the head of its response.
+/// Sends an admitted request and waits for the head of its response, until its route wants it to be over.
 pub(in crate::edge) async fn answer(
+    record: &mut Record,
+    admitted: &Admitted,
+    waiting: &mut impl Waiting,
+) -> Result<(Exchange, ResponseHead), Failure> {
+    waiting.parts().0.end(admitted.ends);
+    let answered = tried(record, admitted, waiting).await;
+    // From here on the exchange itself knows, and a failure has to be told.
+    waiting.parts().0.end(None);
+    answered
+}
+
+async fn tried(
     record: &mut Record,
     admitted: &Admitted,
     waiting: &mut impl Waiting,
@@ -34,13 +47,16 @@ pub(in crate::edge) async fn answer(
     let rules = record.rules().clone();
     // What was sent of a body can't be sent again: nobody has kept it.
     let may_repeat = admitted.is_idempotent && !admitted.has_body();
-    let mut attempt = Attempt::begin(&rules.pools[index], || record.key(), waiting.timer()).await?;
+    let (timer, gone) = waiting.parts();
+    let pool = &rules.pools[index];
+    let mut attempt = unless_gone(Attempt::begin(pool, || record.key(), admitted.ends, timer), gone).await?;
     loop {
-        let line = attempt.open(waiting.timer()).await?;
+        let (timer, gone) = waiting.parts();
+        let line = unless_gone(attempt.open(timer), gone).await?;
         let endpoint = line.endpoint().clone();
         record.at(&endpoint);
         let head = admitted.head(&rules.policy, record.now());
-        let mut exchange = Exchange::begin(&rules, admitted, head, line, waiting.timer())?;
+        let mut exchange = Exchange::begin(&rules, admitted, head, line, waiting.parts().0)?;
         match head_of(&mut exchange, waiting).await {
             Ok(mut head) => {
                 if attempt.goes_on(&endpoint, Outcome::Answer(head.status), may_repeat) {
@@ -55,8 +71,10 @@ pub(in crate::edge) async fn answer(
             Err(broken) => {
                 record.bytes_in = exchange.bytes_in();
                 let is_stale = broken.was_unseen || broken.was_stale && admitted.is_idempotent;
+                // That a connection was closed while nobody used it says nothing of the endpoint.
                 let goes_on = is_stale && attempt.goes_on_fresh()
-                    || attempt.goes_on(&endpoint, Outcome::Failure(broken.failure), may_repeat);
+                    || !broken.was_stale
+                        && attempt.goes_on(&endpoint, Outcome::Failure(broken.failure), may_repeat);
                 if !goes_on {
                     return Err(broken.failure);
                 }
@@ -64,6 +82,19 @@ pub(in crate::edge) async fn answer(
             }
         }
     }
+}
+
+/// Waits as long as the client is there. Whoever is gone gives its place up.
+async fn unless_gone<T>(
+    doing: impl Future<Output = Result<T, Failure>>,
+    mut gone: impl FnMut(&mut Context<'_>) -> Poll<()>,
+) -> Result<T, Failure> {
+    let mut doing = pin!(doing);
+    std::future::poll_fn(|cx| match doing.as_mut().poll(cx) {
+        Poll::Pending => gone(cx).map(|()| Err(Failure::ClientGone)),
+        done => done,
+    })
+    .await
 }
 
 /// The head of the response.

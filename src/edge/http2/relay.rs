@@ -199,7 +199,7 @@ impl Relay {
                 self.record.bytes_out += data.len() as u64;
                 let (now, idle) = (clock::instant(), self.record.rules().policy.timeouts.body_idle.get());
                 let left = self.slowness.waits(now).unwrap_or_default();
-                self.stream.yielded(data.len(), now, idle.min(left));
+                self.stream.yielded(data.len(), now, self.exchange.patience(idle.min(left)));
             }
             Poll::Ready(Err(failure)) => self.record.fail(*failure),
             _ => {}

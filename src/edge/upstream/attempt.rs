@@ -24,6 +24,8 @@ pub(in crate::edge) struct Attempt {
     /// How often it was sent again.
     again: u32,
     room: Room,
+    /// When all of it must be over.
+    ends: Option<Instant>,
 }
 
 /// What came of it at one endpoint.
@@ -40,6 +42,7 @@ impl Attempt {
     pub(in crate::edge) async fn begin(
         pool: &Arc<Pool>,
         key: impl FnOnce() -> String,
+        ends: Option<Instant>,
         timer: &Timer,
     ) -> Result<Self, Failure> {
         let upstream = &pool.upstream;
@@ -47,7 +50,7 @@ impl Attempt {
         let key = if sticks { balance::hash(key().as_bytes()) } else { 0 };
         let room = upstream.capacity.request(timer).await?;
         upstream.budget.earn();
-        Ok(Self { pool: pool.clone(), key, failed: Vec::new(), newer_than: None, again: 0, room })
+        Ok(Self { pool: pool.clone(), key, failed: Vec::new(), newer_than: None, again: 0, room, ends })
     }
 
     /// A connection to an endpoint that hasn't failed this request. Who can't be reached is passed over: nothing was sent.
@@ -62,6 +65,8 @@ impl Attempt {
                     line.hold(self.room.take());
                     return Ok(line);
                 }
+                // There was no time to reach it.
+                None if self.is_overdue() => return Err(Failure::Overdue),
                 None => {
                     self.pool.upstream.note(&endpoint, Outcome::Failure(Failure::UpstreamUnreachable));
                     self.failed.push(endpoint);
@@ -86,7 +91,13 @@ impl Attempt {
             Outcome::Failure(Failure::UpstreamTimeout) => retries.timeouts,
             Outcome::Failure(failure) => failure.fault() == Fault::Upstream,
         };
-        if !(is_reason && may_repeat) || self.again >= retries.most {
+        let has_others = || {
+            self.pool
+                .has_usable(|other| !std::ptr::eq(Arc::as_ptr(endpoint), other) && !self.has_failed(other))
+        };
+        // The answer of the last one is better than none.
+        let has_any = || has_others() || self.pool.has_usable(|_| true);
+        if !(is_reason && may_repeat) || self.again >= retries.most || self.is_overdue() || !has_any() {
             return false;
         }
         if !upstream.budget.spend() {
@@ -111,6 +122,10 @@ impl Attempt {
     /// Keeps the request's turn while its connection goes.
     pub(in crate::edge) fn take_back(&mut self, line: Line) {
         self.room = line.release();
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.ends.is_some_and(|ends| ends <= clock::instant())
     }
 
     fn has_failed(&self, endpoint: &Endpoint) -> bool {

@@ -135,6 +135,63 @@ fn a_client_that_goes_gives_its_turn_back() {
 }
 
 #[test]
+fn a_client_that_goes_while_it_waits_gives_its_place_up() {
+    for limits in ["requests: 1", "connections: 1"] {
+        let held = held();
+        let gate = gate(&[held.backend.address], &format!("limits: {{ {limits}, wait: 1h }}"));
+        let mut first = send(&gate);
+        has_received(&held, 1);
+        let second = send(&gate);
+        let queued = "sekisho_upstream_requests_queued{upstream=\"banking\"}";
+        gate.counts(queued, 1.0);
+        drop(second);
+        gate.counts(queued, 0.0);
+        held.go.send(()).unwrap();
+        assert_eq!(first.response().unwrap().status, 200);
+        assert_eq!(held.backend.received().len(), 1, "{limits}");
+    }
+}
+
+#[test]
+fn who_waits_for_its_turn_does_so_no_longer_than_its_route_lets_the_whole_take() {
+    let held = held();
+    let routes = "  - { path: /banking, require: certificate, timeouts: { total: 300ms }, upstream: banking }
+  - { path: /slow, require: certificate, upstream: banking }";
+    let settings = Settings {
+        routes: Some(routes),
+        upstream: "limits: { requests: 1, wait: 1h }",
+        ..Settings::default()
+    };
+    let gate = Gate::before(&[held.backend.address], Ca::new("Mihon Bank CA-G1"), settings);
+    let mut first = gate.tanaka().connect(CERT).unwrap();
+    first.send(format!("GET /slow HTTP/1.1\r\nHost: {CERT}\r\n\r\n").as_bytes());
+    has_received(&held, 1);
+    let response = send(&gate).response().unwrap();
+    assert_eq!((response.status, response.code().as_str()), (503, "upstream_busy"));
+    held.go.send(()).unwrap();
+    assert_eq!(first.response().unwrap().status, 200);
+}
+
+#[test]
+fn an_answer_stays_where_nobody_is_left_to_ask_again() {
+    let (go, gone): (Sender<()>, Receiver<()>) = channel();
+    let gone = Mutex::new(gone);
+    let backend = Backend::answering(move |_| {
+        gone.lock().unwrap().recv().unwrap();
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\ntheir".to_vec()
+    });
+    let gate = gate(&[backend.address], "retries: { most: 1, statuses: [503] }");
+    let mut waiting = send(&gate);
+    eventually("it has come", || backend.received().len() == 1);
+    let drain =
+        ["upstream", "drain", "banking", &backend.address.to_string(), "--ops", &gate.ops.to_string()];
+    crate::support::process::sekisho(gate.folder.path(), &drain).good();
+    go.send(()).unwrap();
+    assert_eq!(waiting.response().unwrap().text(), "their");
+    assert_eq!(gate.metric("sekisho_upstream_retries_total{upstream=\"banking\"}"), 0.0);
+}
+
+#[test]
 fn more_connections_than_allowed_are_never_open() {
     let backend = Backend::start();
     let gate = gate(&[backend.address], "limits: { connections: 2, wait: 1h }");

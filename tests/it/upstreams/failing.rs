@@ -1,5 +1,6 @@
 //! Requests that an endpoint fails: ejection, and trying again.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -94,6 +95,62 @@ fn no_more_than_the_configured_part_is_ejected_and_never_the_last() {
         gate.tanaka().get(CERT, "/banking/a");
     }
     assert_eq!(single.count(), 3);
+}
+
+#[test]
+fn bounds_of_a_route_are_nobodys_failure_and_no_reason_to_ask_another_one() {
+    let stalls = || {
+        Backend::conversing(|mut conversation| {
+            conversation.receive();
+            let _ = conversation.receive();
+        })
+    };
+    let long = || {
+        Backend::answering(|_| {
+            let head = b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n";
+            [head.as_slice(), &[b'x'; 2000]].concat()
+        })
+    };
+    let upstream =
+        "ejection: { failures: 1, for: 1h, most_percent: 100 }, retries: { most: 1, timeouts: true }";
+    let cases: [(&str, [Backend; 2], (u16, &str)); 2] = [
+        ("limits: { response_body: 1KiB }", [long(), long()], (502, "upstream_broken")),
+        ("timeouts: { total: 300ms }", [stalls(), stalls()], (504, "upstream_timeout")),
+    ];
+    for (terms, backends, expected) in cases {
+        let routes = format!("  - {{ path: /banking, require: certificate, {terms}, upstream: banking }}");
+        let settings = Settings { routes: Some(&routes), upstream, ..Settings::default() };
+        let addresses = backends.each_ref().map(|backend| backend.address);
+        let gate = Gate::before(&addresses, Ca::new("Mihon Bank CA-G1"), settings);
+        for number in 1..=3 {
+            let response = gate.tanaka().get_with(CERT, "/banking/a", "Accept: application/json\r\n");
+            assert_eq!((response.status, response.code().as_str()), expected);
+            let asked: usize = backends.iter().map(|backend| backend.received().len()).sum();
+            assert_eq!(asked, number, "{terms}");
+        }
+        assert_eq!(gate.metric("sekisho_upstream_ejections_total{upstream=\"banking\"}"), 0.0, "{terms}");
+    }
+}
+
+#[test]
+fn a_connection_that_was_closed_while_it_was_idle_is_nobodys_failure() {
+    // Closes at the second request instead of before it: what a gate sees that was a moment too late.
+    let closing = || {
+        Backend::conversing(|mut conversation| {
+            conversation.receive();
+            let _ = conversation.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            conversation.receive_head();
+        })
+    };
+    let backends = [closing(), closing()];
+    let gate = gate(
+        &backends.each_ref().map(|backend| backend.address),
+        "ejection: { failures: 1, for: 1h, most_percent: 100 }",
+    );
+    let mut connection = gate.tanaka().connect(CERT).unwrap();
+    let statuses = [(); 4].map(|()| ask(&mut connection, "POST").0);
+    assert_eq!(statuses, [200, 200, 502, 502]);
+    assert_eq!(gate.metric("sekisho_upstream_ejections_total{upstream=\"banking\"}"), 0.0);
 }
 
 #[test]

@@ -20,9 +20,6 @@ use crate::edge::timer::Timer;
 /// How long an upstream may take to say `100 Continue` before the body is sent anyway (RFC 9110, section 10.1.1).
 const CONTINUE: Duration = Duration::from_secs(1);
 
-/// What is wrong with a response that is longer than its route allows.
-const TOO_MUCH: &str = "more bytes than the route's limits.response_body";
-
 /// An exchange's limits and deadlines, and how far it has come.
 pub(super) struct Course {
     pub(super) rules: Arc<Rules>,
@@ -170,14 +167,15 @@ impl Course {
     }
 
     /// The upstream agrees to speak something else from here on.
-    pub(super) const fn switched(&mut self) {
+    pub(super) fn switched(&mut self, head: &mut ResponseHead) {
         self.is_answered = true;
+        head.edit(&self.terms, std::mem::take(&mut self.leave));
     }
 
     /// Takes the head of the final response, as far as its route lets it.
-    pub(super) fn answered(&mut self, head: &mut ResponseHead, timer: &Timer) -> Result<(), &'static str> {
+    pub(super) fn answered(&mut self, head: &mut ResponseHead, timer: &Timer) -> Result<(), Failure> {
         if matches!(head.framing, Framing::Length(length) if length > self.terms.response_body) {
-            return Err(TOO_MUCH);
+            return Err(Failure::ResponseTooLarge);
         }
         self.is_answered = true;
         self.await_part(timer);
@@ -193,7 +191,7 @@ impl Course {
     pub(super) fn received(&mut self, data: &Bytes) -> Result<(), Failure> {
         self.received += data.len() as u64;
         if self.received > self.terms.response_body {
-            return Err(Failure::UpstreamBroken(TOO_MUCH));
+            return Err(Failure::ResponseTooLarge);
         }
         Ok(())
     }
@@ -204,14 +202,14 @@ impl Course {
         if !timer.is_late() {
             return Poll::Pending;
         }
-        if self.stage == Stage::Held && !self.is_overdue() {
+        if self.is_overdue() {
+            return Poll::Ready(Err(Failure::Overdue.into()));
+        }
+        if self.stage == Stage::Held {
             self.let_body_flow(timer);
             return Poll::Ready(Ok(Answer::Continue));
         }
-        let failure = match self.waits_for_client && !self.is_overdue() {
-            true => Failure::RequestTimeout,
-            false => Failure::UpstreamTimeout,
-        };
+        let failure = if self.waits_for_client { Failure::RequestTimeout } else { Failure::UpstreamTimeout };
         Poll::Ready(Err(failure.into()))
     }
 }

@@ -66,7 +66,7 @@ impl OverHttp1 {
             return Poll::Ready(Err(failure.into()));
         }
         loop {
-            if let Some(answer) = self.take_answer(course, timer).map_err(|why| self.broken(course, why))? {
+            if let Some(answer) = self.take_answer(course, timer)? {
                 return Poll::Ready(Ok(answer));
             }
             if let Poll::Ready(read) = self.poll_fill(cx) {
@@ -97,7 +97,7 @@ impl OverHttp1 {
             return Poll::Ready(Err(failure));
         }
         if course.is_overdue() && !self.is_over() {
-            return Poll::Ready(Err(Failure::UpstreamTimeout));
+            return Poll::Ready(Err(Failure::Overdue));
         }
         loop {
             let Receiving::Body(decoder) = &mut self.receiving else {
@@ -151,24 +151,15 @@ impl OverHttp1 {
 
     /// Takes the next head out of the buffer: an interim one is dealt with here, but for the one that the client
     /// waits for.
-    fn take_answer(&mut self, course: &mut Course, timer: &Timer) -> Result<Option<Answer>, &'static str> {
-        while let Receiving::Head(end) = &mut self.receiving {
-            let found = end.find(&self.link.read).map_err(|bad| match bad {
-                BadHead::Malformed(why) => why,
-                BadHead::TooManyFields => "too many header fields",
-            })?;
-            if found.unwrap_or(self.link.read.len()) > LONGEST_HEAD {
-                return Err("its head is too long");
-            }
-            let Some(length) = found else { return Ok(None) };
-            let mut head = ResponseHead::take(&mut self.link.read, length, course.is_head)?;
+    fn take_answer(&mut self, course: &mut Course, timer: &Timer) -> Result<Option<Answer>, Broken> {
+        while let Some(mut head) = self.take_head(course.is_head).map_err(|why| self.broken(course, why))? {
             match head.status {
                 101 if self.upgrade => {
                     self.receiving = Receiving::Over;
-                    course.switched();
+                    course.switched(&mut head);
                     return Ok(Some(Answer::Head(head)));
                 }
-                101 => return Err("it switched protocols unasked"),
+                101 => return Err(self.broken(course, "it switched protocols unasked")),
                 100..200 => {
                     self.receiving = Receiving::Head(HeadEnd::default());
                     if head.status == 100 && course.stage == Stage::Held {
@@ -188,6 +179,19 @@ impl OverHttp1 {
             }
         }
         Ok(None)
+    }
+
+    /// Takes the next head out of the buffer, if one is expected and there.
+    fn take_head(&mut self, is_head: bool) -> Result<Option<ResponseHead>, &'static str> {
+        let Receiving::Head(end) = &mut self.receiving else { return Ok(None) };
+        let found = end.find(&self.link.read).map_err(|bad| match bad {
+            BadHead::Malformed(why) => why,
+            BadHead::TooManyFields => "too many header fields",
+        })?;
+        if found.unwrap_or(self.link.read.len()) > LONGEST_HEAD {
+            return Err("its head is too long");
+        }
+        found.map(|length| ResponseHead::take(&mut self.link.read, length, is_head)).transpose()
     }
 
     fn broken(&self, course: &Course, why: &'static str) -> Broken {

@@ -105,8 +105,7 @@ impl OverHttp2 {
         }
         match Pin::new(response).poll(cx) {
             Poll::Ready(Ok(response)) => {
-                let answered = self.answered(course, response, timer);
-                Poll::Ready(answered.map_err(|why| Failure::UpstreamBroken(why).into()))
+                Poll::Ready(self.answered(course, response, timer).map_err(Broken::from))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(self.broken(course, &error))),
             Poll::Pending => {
@@ -133,7 +132,7 @@ impl OverHttp2 {
             return Poll::Ready(Ok(Part::End(Bytes::new())));
         };
         if course.is_overdue() {
-            return Poll::Ready(Err(Failure::UpstreamTimeout));
+            return Poll::Ready(Err(Failure::Overdue));
         }
         match body.poll_part(cx) {
             Poll::Ready(Ok(Part::Data(data))) => {
@@ -163,10 +162,11 @@ impl OverHttp2 {
         course: &mut Course,
         response: http::Response<RecvStream>,
         timer: &Timer,
-    ) -> Result<Answer, &'static str> {
+    ) -> Result<Answer, Failure> {
         let (parts, stream) = response.into_parts();
         let shape = (course.is_head, stream.is_end_stream());
-        let mut head = ResponseHead::of_http2(parts.status, &parts.headers, shape)?;
+        let mut head =
+            ResponseHead::of_http2(parts.status, &parts.headers, shape).map_err(Failure::UpstreamBroken)?;
         course.answered(&mut head, timer)?;
         let left = match head.framing {
             Framing::Length(length) => Some(length),
