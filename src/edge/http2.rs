@@ -2,6 +2,7 @@
 
 mod meter;
 mod relay;
+mod websocket;
 
 use std::convert::Infallible;
 use std::error::Error as _;
@@ -24,6 +25,7 @@ use tokio_rustls::server::TlsStream;
 use self::meter::Metered;
 pub(super) use self::relay::Streams;
 use self::relay::{Body, RequestBody};
+use self::websocket::Opening;
 use super::backstage;
 use super::connection::Connection;
 use super::failure::Failure;
@@ -64,6 +66,7 @@ pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, ti
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .auto_date_header(false)
+        .enable_connect_protocol()
         .serve_connection(TokioIo::new(io), service);
     let mut serving = pin!(serving);
     let mut was_idle = false;
@@ -126,10 +129,12 @@ fn is_calmed(error: &hyper::Error) -> bool {
 async fn answer(
     connection: Arc<Connection>,
     streams: Arc<Streams>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let mut stream = streams.begin();
     let mut record = Record::begin(&connection, "2");
+    let opening = Opening::of(&mut request);
+    let key = opening.as_ref().map(|opening| &*opening.key);
     let (parts, body) = request.into_parts();
     let fields: Vec<Field<'_>> = parts
         .headers
@@ -137,16 +142,21 @@ async fn answer(
         .map(|(name, value)| Field { name: name.as_str().as_bytes(), value: value.as_bytes() })
         .collect();
     let wants = Wants::of(&fields);
-    let mut taken = take(&connection, &mut record, &parts, &body, &fields, None);
+    let mut taken = take(&connection, &mut record, (&parts, &body, &fields), key, None);
     if let Err(Held::Session(question)) = taken {
         let known = record.rules().clone().ask(*question).await;
-        taken = take(&connection, &mut record, &parts, &body, &fields, Some(&known));
+        taken = take(&connection, &mut record, (&parts, &body, &fields), key, Some(&known));
     }
     let is_head = parts.method == http::Method::HEAD;
     let mut source = RequestBody::new(body);
     let timer = connection.worker.timers.timer();
+    let mut session = None;
     let answered = match taken {
-        Ok(Taken::Forward(admitted)) => {
+        Ok(Taken::Portal(_) | Taken::Answer(_)) if opening.is_some() => {
+            Err(Failure::BadRequest("a WebSocket where the gate answers itself"))
+        }
+        Ok(Taken::Forward(mut admitted)) => {
+            session = admitted.tunnels_by.take();
             let mut waiting = Turn { source: &mut source, timer: &timer };
             forward::answer(&mut record, &admitted, &mut waiting).await
         }
@@ -173,10 +183,18 @@ async fn answer(
     if !matches!(answered, Err(Failure::ClientGone)) {
         stream.answered();
     }
-    Ok(match answered {
-        Ok((exchange, mut head)) => {
-            record.answered(head.status);
-            head.add(rates::fields(&record.quotas));
+    let opened = answered.and_then(|(exchange, mut head)| {
+        record.answered(head.status);
+        head.add(rates::fields(&record.quotas));
+        let is_open = opening.as_ref().map_or(Ok(false), |opening| opening.is_opened_by(&mut head))?;
+        Ok((exchange, head, opening.filter(|_| is_open)))
+    });
+    Ok(match opened {
+        Ok((exchange, head, Some(opening))) => {
+            opening.carry(exchange, connection, (record, timer), session, stream);
+            response(&head).map(|()| Body::Over)
+        }
+        Ok((exchange, head, None)) => {
             let is_over = exchange.is_over();
             let mut body = Body::relay(exchange, source, timer, record, stream);
             if is_over {
@@ -193,12 +211,11 @@ async fn answer(
 fn take(
     connection: &Connection,
     record: &mut Record,
-    parts: &Parts,
-    body: &Incoming,
-    fields: &[Field<'_>],
+    (parts, body, fields): (&Parts, &Incoming, &[Field<'_>]),
+    websocket_key: Option<&str>,
     known: Option<&Known>,
 ) -> Result<Taken, Held> {
-    match read(parts, body, fields) {
+    match read((parts, body, fields), websocket_key) {
         Ok(request) => intake::admit(connection, record, &request, known),
         Err(failure) => {
             intake::count_source(connection, record, fields)?;
@@ -208,7 +225,10 @@ fn take(
 }
 
 /// Refuses what HTTP/2 lets pass and HTTP/1.1 can't say (T24; RFC 9113, section 8.3.1).
-fn read<'r>(parts: &'r Parts, body: &Incoming, fields: &'r [Field<'r>]) -> Result<RequestHead<'r>, Failure> {
+fn read<'r>(
+    (parts, body, fields): (&'r Parts, &Incoming, &'r [Field<'r>]),
+    websocket_key: Option<&'r str>,
+) -> Result<RequestHead<'r>, Failure> {
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next().map(|host| host.as_bytes());
@@ -226,17 +246,20 @@ fn read<'r>(parts: &'r Parts, body: &Incoming, fields: &'r [Field<'r>]) -> Resul
     let framing = match length {
         Some(Framing::Length(length)) => Some(Framing::Length(length)),
         Some(_) => return Err(Failure::BadRequest("a transfer coding in HTTP/2")),
+        // What follows is no body, but the WebSocket.
+        None if websocket_key.is_some() => None,
         None if body.is_end_stream() => None,
         None => Some(Framing::Chunked),
     };
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     Ok(RequestHead {
-        method: parts.method.as_str(),
+        method: if websocket_key.is_some() { "GET" } else { parts.method.as_str() },
         target: target.as_bytes(),
         authority,
         fields,
         framing,
-        upgrade: false,
+        upgrade: websocket_key.is_some(),
+        websocket_key,
         protocol: "2.0",
     })
 }

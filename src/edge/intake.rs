@@ -38,6 +38,8 @@ pub(super) struct RequestHead<'a> {
     pub(super) framing: Option<Framing>,
     /// Whether a WebSocket is asked for.
     pub(super) upgrade: bool,
+    /// What the backend gets for `Sec-WebSocket-Key` where the client has none of its own: over HTTP/2.
+    pub(super) websocket_key: Option<&'a str>,
     /// For `Via`: `1.0`, `1.1` or `2.0`.
     pub(super) protocol: &'static str,
 }

@@ -1,5 +1,5 @@
-//! A WebSocket after the upstream's 101: bytes both ways, until either side ends, nothing moves for too long, the
-//! certificate is refused (T3), or the session that it stands on is over.
+//! A WebSocket after the upstream's 101: bytes both ways, until either side ends, nothing moves for too long, it has been open
+//! for long enough, the certificate is refused (T3), or the session that it stands on is over.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -14,19 +14,21 @@ use super::connection::Connection;
 use super::record::Record;
 use super::rules::Rules;
 use super::sessions::Question;
-use super::socket::ClientIo;
 use super::timer::Timer;
 use super::upstream::Link;
 use crate::clock;
 
 /// How often a silent tunnel looks whether it may still be open: notAfter passes without anybody saying so.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long a backend may still talk to a client that has nothing more to say. Over HTTP/2, browsers end their side together with
+/// their close frame, and wait for the backend's.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Bytes that may wait in each direction.
 const WINDOW: usize = 16 << 10;
 
 /// Carries bytes until the tunnel ends. `early` is what the client sent behind its request; `session`, what the tunnel
 /// stands on, if it isn't the certificate.
-pub(super) async fn run<Io: ClientIo>(
+pub(super) async fn run<Io: AsyncRead + AsyncWrite + Unpin>(
     mut client: Io,
     early: BytesMut,
     link: Link,
@@ -48,20 +50,28 @@ pub(super) async fn run<Io: ClientIo>(
     let mut moved_at = clock::instant();
     let look = LOOK.min(idle);
     timer.set(look);
+    let mut has_said_all = false;
     std::future::poll_fn(|cx| {
         timer.register(cx);
         let before = (up.carried, down.carried);
-        let ends = [up.poll(cx, &mut client, &mut upstream), down.poll(cx, &mut upstream, &mut client)];
+        if !has_said_all && let Poll::Ready(end) = up.poll(cx, &mut client, &mut upstream) {
+            if end.is_err() {
+                return Poll::Ready(());
+            }
+            has_said_all = true;
+            timer.set(LAST_WORDS);
+        }
+        // A backend that closes has closed the WebSocket, once its last bytes are through.
+        if down.poll(cx, &mut upstream, &mut client).is_ready() {
+            return Poll::Ready(());
+        }
         if (up.carried, down.carried) != before {
             moved_at = clock::instant();
         }
-        // One closed direction of a WebSocket is a closed WebSocket, once the other's last bytes are through.
-        if ends.iter().any(|end| matches!(end, Poll::Ready(Err(_))))
-            || (ends[0].is_ready() || ends[1].is_ready())
-        {
+        let is_due = timer.is_late();
+        if is_due && has_said_all {
             return Poll::Ready(());
         }
-        let is_due = timer.is_late();
         if is_due {
             timer.set(look);
         }
@@ -70,7 +80,11 @@ pub(super) async fn run<Io: ClientIo>(
         let is_over =
             is_suspended || watch.as_mut().is_some_and(|watch| watch.is_over(cx, &rules, is_due, up.carried));
         let is_idle = clock::instant().saturating_duration_since(moved_at) > idle;
-        if is_idle || is_over || connection.has_lost_standing() { Poll::Ready(()) } else { Poll::Pending }
+        if is_idle || is_over || connection.has_lost_standing() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
     record.bytes_in = up.carried;

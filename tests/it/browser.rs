@@ -9,6 +9,7 @@ use sekisho::clock::Clock;
 use crate::support::backend::Backend;
 use crate::support::chrome::{Chrome, Home, Look, Window};
 use crate::support::demo::{CERT, CONTRACT, Demo};
+use crate::support::eventually;
 use crate::support::gate::{self, Gate, Settings};
 use crate::support::pki::{COMMON_NAME, Ca};
 use crate::support::process::run;
@@ -51,6 +52,32 @@ fn the_application_knows_whose_certificate_the_browser_holds() {
     assert!(page.contains(r#"<td id="user">tanaka</td>"#), "{page}");
     assert!(page.contains(r#"<td id="auth-method">certificate</td>"#), "{page}");
     pictures(&window, "banking");
+}
+
+#[test]
+fn a_pages_websocket_is_a_stream_of_the_browsers_one_connection() {
+    let demo = Demo::start();
+    let browser = browser_with(&demo, "user");
+    let window = browser.window("ja");
+    // A page without a policy of its own.
+    window.open_url(&demo.url(CERT, "/banking/headers"));
+    window.evaluate(
+        "socket = new WebSocket(`wss://${location.host}/banking/ws`); said = [];
+         socket.onopen = () => socket.send('こんにちは');
+         socket.onmessage = ({ data }) => { said.push(data); socket.close(1000); };
+         socket.onclose = ({ code }) => said.push(code);",
+    );
+    window.until("said.length === 2");
+    assert_eq!(window.evaluate("said.join()"), "こんにちは,1000");
+    let mut lines = Vec::new();
+    eventually("the WebSocket's line in the log", || {
+        let log = demo.read("access.log");
+        lines = log.lines().filter(|line| line.contains("/banking/ws")).map(str::to_owned).collect();
+        !lines.is_empty()
+    });
+    let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!((&line["protocol"], &line["status"], lines.len()), (&"2".into(), &101.into(), 1));
+    assert_eq!(line["user"], "tanaka");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What thieves try around signing in: old sessions, stolen cookies, spoilt cookies, open tunnels, slow forms.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use jiff::{SignedDuration, Timestamp};
 use sekisho::clock::Clock;
@@ -8,13 +8,13 @@ use sekisho::domain::SuspensionCause;
 use sekisho::stores::Credential;
 
 use crate::support::backend::Backend;
-use crate::support::client::Connection;
 use crate::support::eventually;
 use crate::support::gate::{Gate, OPTIONAL, WWW};
 use crate::support::http2::Version;
 use crate::support::people::{
     Browser, CONTRACT, ITO, TANAKA, gate, gate_with, hidden, identity, now, percent_encoded, stores, yaml,
 };
+use crate::support::tunnel::{Tunnel, echo};
 
 const SESSION: &str = "__Host-sekisho-session";
 const VISIT: &str = "__Host-sekisho-visit";
@@ -31,40 +31,13 @@ fn credential(gate: &Gate, user: &str) -> Credential {
     }
 }
 
-/// Takes every connection for an upgrade, and then sends back what it gets.
-fn echo() -> Backend {
-    Backend::conversing(|mut conversation| {
-        if conversation.receive().is_none() {
-            return;
-        }
-        let head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
-        conversation.stream.write_all(head).unwrap();
-        let mut part = [0; 1024];
-        while let Ok(length @ 1..) = conversation.stream.read(&mut part) {
-            if conversation.stream.write_all(&part[..length]).is_err() {
-                return;
-            }
-        }
-    })
-}
-
 /// A tunnel that this browser's session opened.
-fn tunnel(gate: &Gate, browser: &Browser) -> Connection {
-    let token = browser.cookie(WWW, SESSION).unwrap();
-    let mut connection = gate.client().connect(WWW).unwrap();
-    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket";
-    connection.send(
-        format!("GET /banking/ws HTTP/1.1\r\nHost: {WWW}\r\n{upgrade}\r\nCookie: {SESSION}={token}\r\n\r\n")
-            .as_bytes(),
-    );
-    assert_eq!(connection.response().unwrap().status, 101);
-    echoes(&mut connection);
-    connection
-}
-
-fn echoes(connection: &mut Connection) {
-    connection.send(b"hello");
-    assert_eq!(connection.read_exactly(5).as_deref(), Some(&b"hello"[..]));
+fn tunnel(gate: &Gate, browser: &Browser, version: Version) -> Tunnel {
+    let cookie = format!("{SESSION}={}", browser.cookie(WWW, SESSION).unwrap());
+    let asked = Tunnel::ask(version, &gate.client(), (WWW, "/banking/ws"), &[("cookie", &cookie)]);
+    let (_, mut tunnel) = asked.unwrap_or_else(|refused| panic!("{}", refused.head));
+    tunnel.echoes();
+    tunnel
 }
 
 fn sign_out(browser: &mut Browser) {
@@ -75,30 +48,35 @@ fn sign_out(browser: &mut Browser) {
 
 #[test]
 fn a_tunnel_is_closed_when_the_user_of_its_session_is_suspended() {
-    let backend = echo();
-    let gate = gate(&backend);
-    let (mut ito, mut tanaka) = (Browser::new(&gate), Browser::new(&gate));
-    ito.sign_in(ITO);
-    tanaka.sign_in(TANAKA);
-    let (mut closed, mut open) = (tunnel(&gate, &ito), tunnel(&gate, &tanaka));
-    let others = stores(gate.folder.path());
-    now(others.directory.suspend_user(&identity("ito"), SuspensionCause::Staff, gate.clock.now())).unwrap();
-    assert_eq!(closed.read_to_end(), b"");
-    echoes(&mut open);
+    for version in Version::BOTH {
+        let backend = echo();
+        let gate = gate(&backend);
+        let (mut ito, mut tanaka) = (Browser::new(&gate), Browser::new(&gate));
+        ito.sign_in(ITO);
+        tanaka.sign_in(TANAKA);
+        let (mut closed, mut open) = (tunnel(&gate, &ito, version), tunnel(&gate, &tanaka, version));
+        let others = stores(gate.folder.path());
+        now(others.directory.suspend_user(&identity("ito"), SuspensionCause::Staff, gate.clock.now()))
+            .unwrap();
+        assert_eq!(closed.read_to_end(), b"");
+        open.echoes();
+    }
 }
 
 #[test]
 fn a_tunnel_is_closed_when_its_session_is_over() {
-    let backend = echo();
-    let gate = gate(&backend);
-    let (mut ito, mut tanaka) = (Browser::new(&gate), Browser::new(&gate));
-    ito.sign_in(ITO);
-    tanaka.sign_in(TANAKA);
-    let (mut closed, mut open) = (tunnel(&gate, &ito), tunnel(&gate, &tanaka));
-    sign_out(&mut ito);
-    assert_eq!(closed.read_to_end(), b"");
-    // Nobody looks at a silent one as its use: the idle time goes on.
-    echoes(&mut open);
+    for version in Version::BOTH {
+        let backend = echo();
+        let gate = gate(&backend);
+        let (mut ito, mut tanaka) = (Browser::new(&gate), Browser::new(&gate));
+        ito.sign_in(ITO);
+        tanaka.sign_in(TANAKA);
+        let (mut closed, mut open) = (tunnel(&gate, &ito, version), tunnel(&gate, &tanaka, version));
+        sign_out(&mut ito);
+        assert_eq!(closed.read_to_end(), b"");
+        // Nobody looks at a silent one as its use: the idle time goes on.
+        open.echoes();
+    }
 }
 
 #[test]

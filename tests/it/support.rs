@@ -25,6 +25,7 @@ pub mod responder;
 pub mod service;
 pub mod sites;
 pub mod tools;
+pub mod tunnel;
 
 use std::time::{Duration, Instant};
 

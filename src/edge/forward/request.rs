@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::edge::fields::{Field, is_disguised_framing, is_hop_by_hop, tokens, without_our_cookies};
+use crate::edge::fields::{is_disguised_framing, is_hop_by_hop, tokens, without_our_cookies};
 use crate::edge::framing::Framing;
 use crate::edge::http1::parse_trailers;
 use crate::edge::intake::RequestHead;
@@ -36,7 +36,7 @@ pub(in crate::edge) fn request_head(policy: &Policy, lines: &Lines<'_>) -> Bytes
         put(&mut out, &[b"?", query.as_bytes()]);
     }
     put(&mut out, &[b" HTTP/1.1\r\nHost: ", lines.authority.as_bytes(), b"\r\n"]);
-    put_client_fields(&mut out, policy, lines.edits, lines.request.fields);
+    put_client_fields(&mut out, policy, lines.edits, lines.request);
     for field in lines.edits.set() {
         put(&mut out, &[field.name, b": ", field.value, b"\r\n"]);
     }
@@ -51,7 +51,8 @@ pub(in crate::edge) fn request_head(policy: &Policy, lines: &Lines<'_>) -> Bytes
 }
 
 /// The client's fields that may go on.
-fn put_client_fields(out: &mut BytesMut, policy: &Policy, edits: &Edits, fields: &[Field<'_>]) {
+fn put_client_fields(out: &mut BytesMut, policy: &Policy, edits: &Edits, request: &RequestHead<'_>) {
+    let fields = request.fields;
     // Nearly every request has no `Connection` field, or one that says `keep-alive`.
     let has_connection = fields.iter().any(|field| field.is("connection"));
     let mut cookies = None;
@@ -60,6 +61,7 @@ fn put_client_fields(out: &mut BytesMut, policy: &Policy, edits: &Edits, fields:
             || policy.owned.owns(field.name)
             || edits.drop(field.name)
             || ["host", "content-length", "expect"].iter().any(|name| field.is(name))
+            || (request.websocket_key.is_some() && field.is("sec-websocket-key"))
             || (has_connection
                 && tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name)));
         if is_ours {
@@ -97,6 +99,9 @@ fn put_framing(out: &mut BytesMut, lines: &Lines<'_>) {
     }
     if lines.request.upgrade {
         out.put_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        if let Some(key) = lines.request.websocket_key {
+            put(out, &[b"Sec-WebSocket-Key: ", key.as_bytes(), b"\r\n"]);
+        }
     } else if tokens(lines.request.fields, "te").any(|token| token.eq_ignore_ascii_case(b"trailers")) {
         out.put_slice(b"Connection: TE\r\nTE: trailers\r\n");
     }

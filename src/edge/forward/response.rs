@@ -22,6 +22,8 @@ pub(in crate::edge) struct ResponseHead {
     pub(in crate::edge) declared_length: Option<u64>,
     /// Whether the connection may carry another request.
     pub(super) keeps_alive: bool,
+    /// Whether it says that the connection is a WebSocket from here on.
+    pub(in crate::edge) is_websocket: bool,
     /// Whether to say that nobody may keep a copy: the backend said nothing of it, and it is personal.
     no_store: bool,
     /// Fields of ours.
@@ -99,6 +101,8 @@ impl ResponseHead {
         }
         let has_no_body = is_head || status < 200 || status == 204 || status == 304;
         let framing = if has_no_body { Framing::Length(0) } else { declared.unwrap_or(Framing::UntilClose) };
+        let says = |name, word: &[u8]| tokens(fields, name).any(|token| token.eq_ignore_ascii_case(word));
+        let is_websocket = says("connection", b"upgrade") && says("upgrade", b"websocket");
         let origin = bytes.as_ptr().addr();
         let range = |part: &[u8]| {
             let start = part.as_ptr().addr().wrapping_sub(origin);
@@ -116,6 +120,7 @@ impl ResponseHead {
                 _ => None,
             },
             keeps_alive: false,
+            is_websocket,
             no_store: false,
             added: varies_by_ours.then(|| ("Vary", "*".to_owned())).into_iter().collect(),
             terms: None,
@@ -148,6 +153,14 @@ impl ResponseHead {
     /// Adds fields of ours.
     pub(in crate::edge) fn add(&mut self, fields: impl Iterator<Item = (&'static str, String)>) {
         self.added.extend(fields);
+    }
+
+    /// Says what HTTP/2 says of a WebSocket that is open (RFC 8441, section 5).
+    pub(in crate::edge) fn become_stream(&mut self) {
+        const HTTP1_ONLY: &[u8] = b"sec-websocket-accept";
+        let Self { status, fields, bytes, .. } = self;
+        *status = 200;
+        fields.retain(|(name, _)| !bytes[name.clone()].eq_ignore_ascii_case(HTTP1_ONLY));
     }
 
     /// Has the route's own fields set and removed, and says what pages of other origins may do.

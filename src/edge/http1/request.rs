@@ -84,7 +84,16 @@ fn request_head<'a>(
     let client = Client { minor: request.minor, keeps_alive: keeps_alive(request), has_more };
     let protocol = if request.minor == 0 { "1.0" } else { "1.1" };
     Ok((
-        RequestHead { method: request.method, target, authority, fields, framing, upgrade, protocol },
+        RequestHead {
+            method: request.method,
+            target,
+            authority,
+            fields,
+            framing,
+            upgrade,
+            websocket_key: None,
+            protocol,
+        },
         client,
     ))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::ext::Protocol;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use rustls::pki_types::ServerName;
@@ -11,8 +12,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::PATIENCE;
 use super::client::{Client, Response};
+use super::{PATIENCE, eventually};
 
 /// An open connection. Its frames move on a thread of their own.
 pub struct Http2 {
@@ -83,6 +84,18 @@ impl Http2 {
         Pending { answer, body }
     }
 
+    /// Asks for a tunnel of this protocol (RFC 8441), once the gate has said that it may.
+    pub fn ask_protocol(&mut self, protocol: &str, path: &str, fields: &[(&str, &str)]) -> Pending {
+        let mut request = Request::connect(format!("https://{}{path}", self.name)).body(()).unwrap();
+        request.extensions_mut().insert(Protocol::from(protocol));
+        request.headers_mut().extend(headers(fields));
+        let sender = self.sender.clone();
+        eventually("extended CONNECT", || sender.is_extended_connect_protocol_enabled());
+        let (answer, body) =
+            self.wait(async move { sender.ready().await.unwrap().send_request(request, false) }).unwrap();
+        Pending { answer, body }
+    }
+
     /// Sends a part of a body, as far as the gate takes it; the last one with `end`.
     pub fn send_data(&self, pending: &mut Pending, data: &[u8], end: bool) -> Result<(), h2::Error> {
         let body = &mut pending.body;
@@ -108,10 +121,6 @@ impl Http2 {
     /// The whole answer, with its trailers.
     pub fn finish(&self, mut pending: Pending) -> Result<(Response, HeaderMap), h2::Error> {
         let (parts, mut body) = self.head(&mut pending)?.into_parts();
-        let mut head = format!("HTTP/2 {}\r\n", parts.status.as_u16());
-        for (name, value) in &parts.headers {
-            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
-        }
         let mut bytes = Vec::new();
         let trailers = self.wait(async {
             while let Some(data) = body.data().await {
@@ -121,7 +130,7 @@ impl Http2 {
             }
             body.trailers().await
         })?;
-        Ok((Response { status: parts.status.as_u16(), head, body: bytes }, trailers.unwrap_or_default()))
+        Ok((Response { body: bytes, ..Response::of(&parts) }, trailers.unwrap_or_default()))
     }
 
     /// One request with a body that is there from the beginning.
@@ -183,6 +192,18 @@ impl Http2 {
         self.runtime
             .block_on(async { tokio::time::timeout(patience, future).await })
             .unwrap_or_else(|_| panic!("nothing came for {PATIENCE:?}"))
+    }
+}
+
+impl Response {
+    /// One without its body.
+    pub fn of(parts: &http::response::Parts) -> Self {
+        let status = parts.status.as_u16();
+        let mut head = format!("HTTP/2 {status}\r\n");
+        for (name, value) in &parts.headers {
+            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+        }
+        Self { status, head, body: Vec::new() }
     }
 }
 
