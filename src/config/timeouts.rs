@@ -27,6 +27,9 @@ pub struct Timeouts {
     pub upstream_idle: Period,
     /// Silence in both directions of a WebSocket.
     pub tunnel_idle: Period,
+    /// From the beginning of a WebSocket to its end, however much it carries. The page that opened it opens another one, and is
+    /// asked anew who it is.
+    pub tunnel_age: Period,
     /// For requests in flight, once the gate was told to stop.
     pub drain: Period,
 }
@@ -43,6 +46,7 @@ impl Default for Timeouts {
             upstream_body_idle: Period::seconds(60),
             upstream_idle: Period::seconds(60),
             tunnel_idle: Period::seconds(3600),
+            tunnel_age: Period::seconds(8 * 3600),
             drain: Period::seconds(30),
         }
     }

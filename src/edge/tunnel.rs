@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::backstage::{FoundSession, Later};
@@ -48,7 +49,9 @@ pub(super) async fn run<Io: AsyncRead + AsyncWrite + Unpin>(
     let mut down = Direction { waiting: read, ..Direction::default() };
     let idle = rules.policy.timeouts.tunnel_idle.get();
     let mut moved_at = clock::instant();
-    let look = LOOK.min(idle);
+    let age = rules.policy.timeouts.tunnel_age.get();
+    let end = record.now().saturating_add(age).unwrap_or(Timestamp::MAX);
+    let look = LOOK.min(idle).min(age);
     timer.set(look);
     let mut has_said_all = false;
     std::future::poll_fn(|cx| {
@@ -80,7 +83,8 @@ pub(super) async fn run<Io: AsyncRead + AsyncWrite + Unpin>(
         let is_over =
             is_suspended || watch.as_mut().is_some_and(|watch| watch.is_over(cx, &rules, is_due, up.carried));
         let is_idle = clock::instant().saturating_duration_since(moved_at) > idle;
-        if is_idle || is_over || connection.has_lost_standing() {
+        let is_old = record.now() >= end;
+        if is_idle || is_old || is_over || connection.has_lost_standing() {
             Poll::Ready(())
         } else {
             Poll::Pending

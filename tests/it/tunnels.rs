@@ -155,6 +155,29 @@ fn a_tunnel_in_which_nothing_moves_is_closed() {
 }
 
 #[test]
+fn a_tunnel_is_closed_when_it_is_as_old_as_it_may_be_however_busy() {
+    for version in Version::BOTH {
+        let backend = echo();
+        let settings = Settings {
+            clock: sekisho::clock::Clock::manual(sekisho::clock::Clock::System.now()),
+            ..Settings::default()
+        };
+        let yaml = "timeouts: { tunnel_age: 1h }";
+        let gate = Gate::with(&backend, Ca::new("Mihon Bank CA-G1"), Settings { yaml, ..settings });
+        let mut tunnel = open(&gate, version);
+        tunnel.echoes();
+        let begun = gate.clock.now();
+        gate.clock.set(begun + jiff::SignedDuration::from_mins(59));
+        tunnel.echoes();
+        gate.clock.set(begun + jiff::SignedDuration::from_mins(60));
+        assert_eq!(tunnel.read_to_end(), b"");
+        gate.counts("sekisho_tunnels", 0.0);
+        let line = gate.logged(|line| line["status"] == 101);
+        assert_eq!((line.get("failure"), line["bytes_in"].as_u64()), (None, Some(10)));
+    }
+}
+
+#[test]
 fn a_tunnel_that_is_left_when_the_gate_has_to_go_is_cut_off_and_logged() {
     for version in Version::BOTH {
         let backend = echo();
