@@ -23,7 +23,7 @@ use self::response_head::Delimiting;
 use super::backstage;
 use super::connection::Connection;
 use super::failure::{Failure, Fault};
-use super::forward::{self, Answer, BodySource, Broken, Exchange, Part, Waiting};
+use super::forward::{self, Answer, BodySource, Broken, Exchange, Part, ResponseHead, Waiting};
 use super::framing::{Decoder, Framing};
 use super::intake::{Admitted, ForPortal, Held, Taken};
 use super::rates;
@@ -239,7 +239,7 @@ impl<Io: ClientIo> Http1<Io> {
         wants: Wants,
     ) -> After {
         let mut decoder = Decoder::request(admitted.framing.unwrap_or(Framing::Length(0)));
-        let mut waiting = Turn { http1: self, decoder: &mut decoder };
+        let mut waiting = Turn { http1: self, decoder: &mut decoder, minor: client.minor };
         let answered = forward::answer(&mut record, &admitted, &mut waiting).await;
         let (mut exchange, mut head) = match answered {
             Ok(answered) => answered,
@@ -430,6 +430,8 @@ fn poll_gone(io: &mut impl ClientIo, read: &mut BytesMut, cx: &mut Context<'_>) 
 struct Turn<'a, Io> {
     http1: &'a mut Http1<Io>,
     decoder: &'a mut Decoder,
+    /// The minor version of its HTTP.
+    minor: u8,
 }
 
 impl<Io: ClientIo> Waiting for Turn<'_, Io> {
@@ -444,6 +446,13 @@ impl<Io: ClientIo> Waiting for Turn<'_, Io> {
 
     fn go_on(&mut self) {
         self.http1.write.put_slice(CONTINUE);
+    }
+
+    /// HTTP/1.0 has no interim responses (RFC 9110, section 15.2). A client that doesn't read them does without: they are hints.
+    fn hear(&mut self, interim: &ResponseHead) {
+        if self.minor == 1 && self.http1.write.len() < HIGH_WATER {
+            response_head::write_interim(&mut self.http1.write, interim);
+        }
     }
 }
 

@@ -298,6 +298,9 @@ impl Waiting for Turn<'_> {
 
     /// The client isn't told: hyper's server can't, and no client waits for it longer than a second.
     fn go_on(&mut self) {}
+
+    /// Nor is it told this, for the same reason.
+    fn hear(&mut self, _: &ResponseHead) {}
 }
 
 fn response(head: &ResponseHead) -> Response<()> {

@@ -5,8 +5,9 @@ use std::io::Write;
 
 use crate::support::backend::Backend;
 use crate::support::eventually;
-use crate::support::gate::{CERT, Gate};
+use crate::support::gate::{CERT, Gate, Settings};
 use crate::support::http2::{Http2, Version};
+use crate::support::pki::Ca;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -120,17 +121,55 @@ fn bytes_on_an_idle_connection_are_never_the_next_response() {
     }
 }
 
+/// What is said before the answer: hints, one that nobody knows, and a leave that nobody asked for.
+const INTERIM: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nServer: b\r\nClient-Cert: :a:\r\n\
+    Set-Cookie: __Host-sekisho-session=a\r\nX-Hop: 1\r\nConnection: x-hop\r\n\r\n\
+    HTTP/1.1 199 \r\nA: b\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n";
+
+fn hinting() -> (Backend, Gate) {
+    let backend = Backend::answering(|_| [INTERIM.as_bytes(), OK].concat());
+    let routes = "  - { path: /banking, require: certificate, upstream: banking, response_headers: { remove: [Server], set: { X-Route: a } } }";
+    let settings = Settings { routes: Some(routes), ..Settings::default() };
+    let gate = Gate::with(&backend, Ca::new("Mihon Bank CA-G1"), settings);
+    (backend, gate)
+}
+
 #[test]
-fn interim_responses_stay_here() {
-    for version in Version::BOTH {
-        let backend = Backend::answering(|_| {
-            [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n", OK].concat()
-        });
-        let gate = Gate::start(&backend);
-        let response = version.get(&gate.tanaka(), CERT, "/banking/a");
-        assert_eq!((response.status, response.text()), (200, "ok".to_owned()), "{version:?}");
-        assert_eq!(response.value("link"), None);
-    }
+fn interim_responses_reach_a_client_of_http_1_1_under_the_rules_of_all_responses() {
+    let (_backend, gate) = hinting();
+    let mut connection = gate.tanaka().connect(CERT).unwrap();
+    connection.send(format!("GET /banking/a HTTP/1.1\r\nHost: {CERT}\r\n\r\n").as_bytes());
+    let hints = connection.response().unwrap();
+    let expected = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nX-Route: a\r\n\r\n";
+    assert_eq!(hints.head, expected);
+    assert_eq!(connection.response().unwrap().head, "HTTP/1.1 199 \r\nA: b\r\nX-Route: a\r\n\r\n");
+    let response = connection.response().unwrap();
+    assert_eq!((response.status, response.text(), response.value("link")), (200, "ok".to_owned(), None));
+    // The access log has the answer alone.
+    assert_eq!(gate.log_line(1)["status"], 200);
+}
+
+#[test]
+fn other_clients_get_the_answer_alone() {
+    let (_backend, gate) = hinting();
+    let mut connection = gate.tanaka().connect(CERT).unwrap();
+    connection.send(format!("GET /banking/a HTTP/1.0\r\nHost: {CERT}\r\n\r\n").as_bytes());
+    assert_eq!(connection.response().unwrap().text(), "ok");
+    let response = Version::Http2.get(&gate.tanaka(), CERT, "/banking/a");
+    assert_eq!((response.status, response.text(), response.value("link")), (200, "ok".to_owned(), None));
+}
+
+#[test]
+fn interim_responses_without_end_end_with_the_deadline() {
+    let backend = Backend::conversing(|mut conversation| {
+        conversation.receive();
+        let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: <{}>\r\n\r\n", "a".repeat(8000));
+        while conversation.stream.write_all(hint.as_bytes()).is_ok() {}
+    });
+    let gate = Gate::configured(&backend, "timeouts: { upstream_first_byte: 1s, body_idle: 1s }");
+    let mut connection = gate.tanaka().connect_narrow(CERT).unwrap();
+    connection.send(format!("GET /banking/a HTTP/1.1\r\nHost: {CERT}\r\n\r\n").as_bytes());
+    assert_eq!(gate.log_line(1)["failure"], "upstream_timeout");
 }
 
 #[test]

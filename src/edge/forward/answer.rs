@@ -22,6 +22,9 @@ pub(in crate::edge) trait Waiting {
 
     /// The upstream wants the body.
     fn go_on(&mut self);
+
+    /// The upstream says something before its response.
+    fn hear(&mut self, interim: &ResponseHead);
 }
 
 /// Sends an admitted request and waits for the head of its response, until its route wants it to be over.
@@ -103,6 +106,7 @@ async fn head_of(exchange: &mut Exchange, waiting: &mut impl Waiting) -> Result<
         match std::future::poll_fn(|cx| waiting.poll_answer(cx, exchange)).await? {
             Answer::Head(head) => return Ok(head),
             Answer::Continue => waiting.go_on(),
+            Answer::Interim(head) => waiting.hear(&head),
         }
     }
 }

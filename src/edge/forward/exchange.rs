@@ -48,6 +48,8 @@ pub(in crate::edge) trait BodySource {
 pub(in crate::edge) enum Answer {
     /// The client should send its body.
     Continue,
+    /// Something to know before the response comes: 103 Early Hints, say.
+    Interim(ResponseHead),
     /// The head of the response.
     Head(ResponseHead),
 }

@@ -76,6 +76,15 @@ pub(super) fn write(out: &mut BytesMut, head: &ResponseHead, delimiting: Delimit
     out.put_slice(b"\r\n");
 }
 
+/// Writes an interim response.
+pub(super) fn write_interim(out: &mut BytesMut, head: &ResponseHead) {
+    status_line(out, head.status);
+    for field in head.fields() {
+        line(out, field.name, field.value);
+    }
+    out.put_slice(b"\r\n");
+}
+
 /// Writes the head of an answer of our own.
 pub(super) fn write_own(out: &mut BytesMut, reply: &Reply, keeps_alive: bool) {
     status_line(out, reply.status);

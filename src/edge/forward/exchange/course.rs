@@ -187,6 +187,12 @@ impl Course {
         Ok(())
     }
 
+    /// Takes the head of an interim response that is for the client to know.
+    pub(super) fn heard(&self, mut head: ResponseHead) -> Answer {
+        head.edit(&self.terms, Leave::new());
+        Answer::Interim(head)
+    }
+
     /// Counts a part of the response's body.
     pub(super) fn received(&mut self, data: &Bytes) -> Result<(), Failure> {
         self.received += data.len() as u64;

@@ -166,6 +166,9 @@ impl OverHttp1 {
                         course.let_body_flow(timer);
                         return Ok(Some(Answer::Continue));
                     }
+                    if head.status > 101 {
+                        return Ok(Some(course.heard(head)));
+                    }
                 }
                 _ => {
                     course.answered(&mut head, timer)?;

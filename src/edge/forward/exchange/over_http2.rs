@@ -88,19 +88,24 @@ impl OverHttp2 {
         };
         while let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
             self.has_answered |= interim.is_ok();
-            match interim.map(|interim| interim.status()) {
-                Ok(StatusCode::CONTINUE) if course.stage == Stage::Held => {
+            // If it broke, the response says the same.
+            let Ok(interim) = interim else { break };
+            match interim.status() {
+                StatusCode::CONTINUE if course.stage == Stage::Held => {
                     course.let_body_flow(timer);
                     return Poll::Ready(Ok(Answer::Continue));
                 }
-                Ok(StatusCode::SWITCHING_PROTOCOLS) => {
+                StatusCode::CONTINUE => {}
+                StatusCode::SWITCHING_PROTOCOLS => {
                     return Poll::Ready(Err(
                         Failure::UpstreamBroken("it switched protocols in HTTP/2").into()
                     ));
                 }
-                Ok(_) => {}
-                // The response says the same.
-                Err(_) => break,
+                status => {
+                    let head = ResponseHead::of_http2(status, interim.headers(), (course.is_head, true));
+                    let heard = head.map(|head| course.heard(head));
+                    return Poll::Ready(heard.map_err(|why| Failure::UpstreamBroken(why).into()));
+                }
             }
         }
         match Pin::new(response).poll(cx) {
