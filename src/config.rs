@@ -84,8 +84,8 @@ pub use source::Source;
 pub use timeouts::Timeouts;
 pub use trust::{Authorities, AuthoritiesWithCommonName, Crl, Registration, Trust};
 pub use upstream::{
-    Balance, Ejection, Endpoint, ForwardedCertificate, Health, IdentityHeaders, Protocol, Retries, Upstream,
-    UpstreamIdentity, UpstreamLimits, UpstreamTls,
+    Balance, Ejection, Endpoint, ForwardedCertificate, Health, IdentityHeaders, Protocol,
+    ProxyProtocolVersion, Retries, Upstream, UpstreamIdentity, UpstreamLimits, UpstreamTls,
 };
 pub use values::{
     ByteRate, CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, ExactPath, FieldName, FieldValue,

@@ -28,6 +28,11 @@ pub struct Upstream {
     /// TLS towards the endpoints. Without it, requests go in plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<UpstreamTls>,
+    /// Whether each connection begins with a PROXY header that names the client: its address, as `listeners[].proxy_protocol` and
+    /// `trusted_proxies` have it, and the gateway's own. Such a connection carries one request and is closed; looks at
+    /// endpoints are marked as the gateway's own (LOCAL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyProtocolVersion>,
     /// How the endpoint of a request is chosen.
     #[serde(default)]
     pub balance: Balance,
@@ -62,6 +67,14 @@ pub enum Protocol {
     /// HTTP/2: many at once, and gRPC. With `tls` the endpoint must agree on it (ALPN); without, it must know that it comes
     /// (prior knowledge). No WebSockets.
     Http2,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocolVersion {
+    /// The binary one, with the addresses and no more.
+    V2,
 }
 
 /// How the endpoint of a request is chosen, among those that are well.

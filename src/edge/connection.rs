@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 use super::client_cert::ClientCert;
 use super::fields::Field;
 use super::policy::Host;
+use super::proxy_protocol::introduction;
 use super::record::Record;
 use super::rules::Rules;
 use super::told::Person;
@@ -25,6 +26,8 @@ use crate::stores::{Registered, RegisteredCredential};
 pub(super) struct Connection {
     pub(super) worker: Arc<Worker>,
     peer: SocketAddr,
+    /// The address of ours that it came to.
+    local: SocketAddr,
     tls: TlsFacts,
     chain: Vec<CertificateDer<'static>>,
     /// The chain again, for those beside the data path; made when first asked for.
@@ -33,6 +36,15 @@ pub(super) struct Connection {
     /// Whether it is one of the last that could be opened, which are for the portal.
     pub(super) is_reserve: bool,
     verdict: Mutex<Arc<Verdict>>,
+}
+
+/// The two ends of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    /// The client's, as far as a PROXY header names it.
+    pub(super) peer: SocketAddr,
+    /// Ours.
+    pub(super) local: SocketAddr,
 }
 
 /// What is logged of the TLS session.
@@ -82,28 +94,28 @@ impl Connection {
         worker: Arc<Worker>,
         rules: Arc<Rules>,
         host: Arc<Host>,
-        peer: SocketAddr,
+        ends: Ends,
         session: &ServerConnection,
         is_reserve: bool,
     ) -> Arc<Self> {
         let chain = session.peer_certificates().unwrap_or_default();
         let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        Self::judged(worker, rules, host, peer, (TlsFacts::of(session), chain), is_reserve)
+        Self::judged(worker, rules, host, ends, (TlsFacts::of(session), chain), is_reserve)
     }
 
     /// A connection in no TLS, whose client has shown nothing.
     #[cfg(any(test, fuzzing))]
     pub(super) fn bare(worker: Arc<Worker>, host: Arc<Host>) -> Arc<Self> {
-        let (rules, peer) = (worker.rules(), ([127, 0, 0, 1], 1).into());
+        let (rules, end) = (worker.rules(), SocketAddr::from(([127, 0, 0, 1], 1)));
         let tls = TlsFacts { version: "none", suite: "none", resumed: false };
-        Self::judged(worker, rules, host, peer, (tls, Vec::new()), false)
+        Self::judged(worker, rules, host, Ends { peer: end, local: end }, (tls, Vec::new()), false)
     }
 
     fn judged(
         worker: Arc<Worker>,
         rules: Arc<Rules>,
         host: Arc<Host>,
-        peer: SocketAddr,
+        Ends { peer, local }: Ends,
         (tls, chain): (TlsFacts, Vec<CertificateDer<'static>>),
         is_reserve: bool,
     ) -> Arc<Self> {
@@ -113,6 +125,7 @@ impl Connection {
         Arc::new(Self {
             worker,
             peer,
+            local,
             tls,
             chain,
             der: OnceLock::new(),
@@ -172,6 +185,13 @@ impl Connection {
     /// Where a request comes from, as far as anybody who is trusted says.
     pub(super) fn address(&self, record: &Record) -> IpAddr {
         record.trail.as_ref().map_or_else(|| self.peer.ip(), Trail::client)
+    }
+
+    /// The PROXY header for an upstream: the client of a request, and where it connected to. A trusted proxy that names the
+    /// client has no port for it.
+    pub(super) fn introduction(&self, record: &Record) -> Vec<u8> {
+        let named = record.trail.as_ref().map(|trail| SocketAddr::new(trail.client(), 0));
+        introduction::of(named.unwrap_or(self.peer), self.local)
     }
 
     /// What backends are told of the certificate, which `verdict` must have found good.

@@ -3,6 +3,8 @@
 //!
 //! Stricter than the specification where it leaves a choice: a header is short, and says one thing.
 
+pub(super) mod introduction;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::io::{AsyncRead, AsyncReadExt};

@@ -146,6 +146,11 @@ impl Record {
         )
     }
 
+    /// What an upstream that has connections introduced is told of whose this is.
+    pub(super) fn introduction(&self) -> Vec<u8> {
+        self.connection.introduction(self)
+    }
+
     /// The head of the upstream's response is here.
     pub(super) fn answered(&mut self, status: u16) {
         self.status = status;

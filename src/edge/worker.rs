@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
-use super::connection::{self, Connection};
+use super::connection::{self, Connection, Ends};
 use super::load::{FromSource, Lag, Load};
 use super::policy::{Host, Policy};
 use super::proxy_protocol::{self, Broken, Missing, Source as Passed};
@@ -251,6 +251,7 @@ impl Worker {
 
     async fn serve(self: &Arc<Self>, accepted: Accepted, is_reserve: bool) {
         let peer = accepted.peer;
+        let Ok(local) = accepted.tcp.local_addr() else { return };
         let begun = clock::instant();
         let timer = self.timers.timer();
         let rules = self.rules();
@@ -266,7 +267,8 @@ impl Worker {
             .observe(clock::instant().saturating_duration_since(begun).as_secs_f64());
         let rejects_in_handshake = host.rejection == Rejection::Handshake;
         let is_h2 = session.alpn_protocol() == Some(b"h2");
-        let connection = Connection::new(self.clone(), rules, host, client, session, is_reserve);
+        let ends = Ends { peer: client, local: canonical(local) };
+        let connection = Connection::new(self.clone(), rules, host, ends, session, is_reserve);
         // A resumed handshake shows no certificate to the verifier, so its refusal comes here.
         if rejects_in_handshake && let Some(refusal) = connection.refusal() {
             self.note_failure(client, peer, &HandshakeFailure::Refused(refusal.reason));

@@ -4,6 +4,7 @@ mod busy;
 mod failing;
 mod health;
 mod http2;
+mod introduced;
 mod names;
 mod wires;
 

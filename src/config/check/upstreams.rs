@@ -3,7 +3,7 @@
 use rustls::pki_types::DnsName;
 
 use super::Report;
-use crate::config::{Endpoint, Place, Upstream};
+use crate::config::{Endpoint, Place, Protocol, Upstream};
 
 impl Report<'_> {
     pub(super) fn upstreams(&mut self) {
@@ -18,6 +18,7 @@ impl Report<'_> {
             self.percentages(&pointer, upstream);
             self.retries_of(&pointer, upstream);
             self.tls_of(&pointer, upstream);
+            self.introductions(&pointer, upstream);
         }
     }
 
@@ -29,6 +30,15 @@ impl Report<'_> {
                 let message = format!("`{}` is listed twice{first}: write a `weight`", endpoint.address);
                 self.problem(&self.element(list, index), message);
             }
+        }
+    }
+
+    fn introductions(&mut self, pointer: &str, upstream: &Upstream) {
+        if upstream.proxy_protocol.is_some() && upstream.protocol == Protocol::Http2 {
+            self.problem(
+                &format!("{pointer}/proxy_protocol"),
+                "a connection over HTTP/2 carries the requests of many clients: it needs `protocol: http1`",
+            );
         }
     }
 
@@ -175,6 +185,12 @@ mod tests {
             ("protocol: http1", ""),
             ("protocol: http2", ""),
             ("protocol: h2", "expected `http1` or `http2`, found `h2`"),
+            ("proxy_protocol: v2", ""),
+            ("proxy_protocol: v1", "expected `v2`, found `v1`"),
+            (
+                "protocol: http2\n    proxy_protocol: v2",
+                "a connection over HTTP/2 carries the requests of many clients: it needs `protocol: http1`",
+            ),
             ("tls: { certificate: a.pem, key: a.key, authorities: ca.pem, server_name: a.internal }", ""),
             (
                 "tls: { server_name: backend.1 }",

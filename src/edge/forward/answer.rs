@@ -53,6 +53,9 @@ async fn tried(
     let (timer, gone) = waiting.parts();
     let pool = &rules.pools[index];
     let mut attempt = unless_gone(Attempt::begin(pool, || record.key(), admitted.ends, timer), gone).await?;
+    if pool.upstream.settings.proxy_protocol.is_some() {
+        attempt.introduce(record.introduction());
+    }
     loop {
         let (timer, gone) = waiting.parts();
         let line = unless_gone(attempt.open(timer), gone).await?;

@@ -26,6 +26,8 @@ pub(in crate::edge) struct Attempt {
     room: Room,
     /// When all of it must be over.
     ends: Option<Instant>,
+    /// What each connection begins with.
+    introduction: Vec<u8>,
 }
 
 /// What came of it at one endpoint.
@@ -50,7 +52,21 @@ impl Attempt {
         let key = if sticks { balance::hash(key().as_bytes()) } else { 0 };
         let room = upstream.capacity.request(timer).await?;
         upstream.budget.earn();
-        Ok(Self { pool: pool.clone(), key, failed: Vec::new(), newer_than: None, again: 0, room, ends })
+        Ok(Self {
+            pool: pool.clone(),
+            key,
+            failed: Vec::new(),
+            newer_than: None,
+            again: 0,
+            room,
+            ends,
+            introduction: Vec::new(),
+        })
+    }
+
+    /// Has every connection begin with a word about whose it is.
+    pub(in crate::edge) fn introduce(&mut self, introduction: Vec<u8>) {
+        self.introduction = introduction;
     }
 
     /// A connection to an endpoint that hasn't failed this request. Who can't be reached is passed over: nothing was sent.
@@ -60,7 +76,7 @@ impl Attempt {
                 let has_tried = !self.failed.is_empty();
                 return Err(if has_tried { Failure::UpstreamUnreachable } else { Failure::UpstreamDown });
             };
-            match self.pool.open(&endpoint, self.newer_than, timer).await? {
+            match self.pool.open(&endpoint, self.newer_than, &self.introduction, timer).await? {
                 Some(mut line) => {
                     line.hold(self.room.take());
                     return Ok(line);

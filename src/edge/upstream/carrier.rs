@@ -76,7 +76,7 @@ struct Signals {
 pub(super) async fn connect(
     endpoint: &Endpoint,
 ) -> io::Result<(SendRequest<Bytes>, Connection<Wire, Bytes>)> {
-    let io = Wire::connect(endpoint.address(), endpoint.tls()).await?;
+    let io = Wire::connect(endpoint.address(), endpoint.tls(), &[]).await?;
     if !io.agrees_on_http2() {
         return Err(io::Error::other("it doesn't agree on HTTP/2 (ALPN)"));
     }

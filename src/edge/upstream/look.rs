@@ -10,9 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::endpoint::{Address, Endpoint};
 use super::wire::Wire;
 use super::{Upstream, carrier};
-use crate::clock;
 use crate::config::{Health, Protocol};
 use crate::edge::http1::{HeadEnd, parse_response};
+use crate::edge::proxy_protocol::introduction::LOCAL;
+use crate::{clock, config};
 
 /// A head of an answer may be so long.
 const LONGEST_HEAD: usize = 16 << 10;
@@ -30,7 +31,7 @@ impl Upstream {
     }
 
     async fn look_at(&self, endpoint: &Arc<Endpoint>, health: &Health) {
-        let seen = tokio::time::timeout(health.timeout.get(), see(endpoint, self.settings.protocol, health));
+        let seen = tokio::time::timeout(health.timeout.get(), see(endpoint, &self.settings, health));
         let seen = seen.await.unwrap_or_else(|_| Err("it took too long".to_owned()));
         let upstream = &self.name;
         match (endpoint.vitals().looked(seen.is_ok(), health, clock::instant()), seen) {
@@ -41,9 +42,10 @@ impl Upstream {
     }
 }
 
-async fn see(endpoint: &Endpoint, protocol: Protocol, health: &Health) -> Result<(), String> {
-    let status = match protocol {
-        Protocol::Http1 => ask(endpoint, health).await?,
+async fn see(endpoint: &Endpoint, settings: &config::Upstream, health: &Health) -> Result<(), String> {
+    let introduction = settings.proxy_protocol.map_or(&[][..], |_| &LOCAL);
+    let status = match settings.protocol {
+        Protocol::Http1 => ask(endpoint, introduction, health).await?,
         Protocol::Http2 => ask_over_http2(endpoint, health).await?,
     };
     let Some(status) = status else { return Ok(()) };
@@ -55,8 +57,8 @@ async fn see(endpoint: &Endpoint, protocol: Protocol, health: &Health) -> Result
 }
 
 /// The status that it answers with, if it is asked something at all.
-async fn ask(endpoint: &Endpoint, health: &Health) -> Result<Option<u16>, String> {
-    let io = Wire::connect(endpoint.address(), endpoint.tls()).await;
+async fn ask(endpoint: &Endpoint, introduction: &[u8], health: &Health) -> Result<Option<u16>, String> {
+    let io = Wire::connect(endpoint.address(), endpoint.tls(), introduction).await;
     let mut io = io.map_err(|error| error.to_string())?;
     let Some(path) = &health.path else { return Ok(None) };
     let host = host(endpoint, health);

@@ -115,10 +115,14 @@ impl Pool {
         &self,
         endpoint: &Arc<Endpoint>,
         newer_than: Option<Instant>,
+        introduction: &[u8],
         timer: &Timer,
     ) -> Result<Option<Line>, Failure> {
         match self.upstream.settings.protocol {
-            Protocol::Http1 => Ok(self.link(endpoint, newer_than.is_some(), timer).await?.map(Line::Link)),
+            Protocol::Http1 => {
+                let link = self.link(endpoint, newer_than.is_some(), introduction, timer);
+                Ok(link.await?.map(Line::Link))
+            }
             Protocol::Http2 => {
                 let patience = (self.connect_timeout, timer);
                 let lane = self.carriers.open(&self.upstream, endpoint, newer_than, patience);
@@ -133,6 +137,7 @@ impl Pool {
         &self,
         endpoint: &Arc<Endpoint>,
         fresh: bool,
+        introduction: &[u8],
         timer: &Timer,
     ) -> Result<Option<Link>, Failure> {
         if !fresh && let Some((io, connection)) = self.take(endpoint) {
@@ -140,10 +145,11 @@ impl Pool {
         }
         let connection = self.upstream.capacity.connection(timer).await?;
         timer.set(self.connect_timeout);
-        let connected = match timer.bound(Wire::connect(endpoint.address(), endpoint.tls())).await {
-            Ok(connected) => connected,
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        };
+        let connected =
+            match timer.bound(Wire::connect(endpoint.address(), endpoint.tls(), introduction)).await {
+                Ok(connected) => connected,
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            };
         match connected {
             Ok(io) => {
                 self.upstream.connects.inc();
@@ -160,6 +166,10 @@ impl Pool {
     /// Keeps a connection for the next request. Its response must have been read to the last byte.
     pub(in crate::edge) fn give_back(&self, link: Link) {
         let Link { io, read, visit, connection, .. } = link;
+        // A connection that was opened in somebody's name is for nobody else.
+        if self.upstream.settings.proxy_protocol.is_some() {
+            return;
+        }
         // Whoever waits for a connection in another worker can't use this one.
         if !read.is_empty() || self.upstream.capacity.waits_for_connections() > 0 {
             return;

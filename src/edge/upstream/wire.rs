@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::unconstrained;
 use tokio_rustls::TlsConnector;
@@ -40,9 +40,13 @@ pub(in crate::edge) enum Plain {
 }
 
 impl Wire {
-    /// Connects, and shakes hands if there is TLS.
-    pub(super) async fn connect(address: &Address, tls: Option<&Tls>) -> io::Result<Self> {
-        let plain = match address {
+    /// Connects, says whose connection it is, if that is wanted, and shakes hands if there is TLS.
+    pub(super) async fn connect(
+        address: &Address,
+        tls: Option<&Tls>,
+        introduction: &[u8],
+    ) -> io::Result<Self> {
+        let mut plain = match address {
             Address::Ip(address) => {
                 let tcp = TcpStream::connect(address).await?;
                 tcp.set_nodelay(true)?;
@@ -50,6 +54,7 @@ impl Wire {
             }
             Address::Unix(path) => Plain::Unix(UnixStream::connect(path).await?),
         };
+        plain.write_all(introduction).await?;
         let Some(tls) = tls else { return Ok(Self::Plain(plain)) };
         let connector = TlsConnector::from(tls.config.clone());
         Ok(Self::Tls(Box::new(connector.connect(tls.name.clone(), plain).await?)))
