@@ -186,7 +186,7 @@ mod tests {
             ("protocol: http2", ""),
             ("protocol: h2", "expected `http1` or `http2`, found `h2`"),
             ("proxy_protocol: v2", ""),
-            ("proxy_protocol: v1", "expected `v2`, found `v1`"),
+            ("proxy_protocol: v1", "expected `v2`, found `v1`: did you mean `v2`?"),
             (
                 "protocol: http2\n    proxy_protocol: v2",
                 "a connection over HTTP/2 carries the requests of many clients: it needs `protocol: http1`",

@@ -54,6 +54,7 @@ fn the_statuses_of_a_well_endpoint_and_the_host_that_is_asked_for_are_configured
     let gate = before(&[&a, &b], upstream);
     waits_until_usable(&gate, b.backend.address, false);
     assert_eq!(usable(&gate, a.backend.address), Some(true));
+    eventually("a look", || !a.backend.received().is_empty());
     assert_eq!(a.backend.received()[0].value("host").as_deref(), Some("app.internal"));
 }
 

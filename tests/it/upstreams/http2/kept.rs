@@ -94,7 +94,7 @@ fn a_routes_edits_hold_for_requests_and_responses() {
 }
 
 #[test]
-fn an_upgrade_is_ignored_and_an_interim_answer_kept_from_the_client() {
+fn an_upgrade_is_ignored_and_interim_answers_reach_the_client() {
     let backend = Http2Backend::serving(&Builder::new(), |mut call| async move {
         let mut interim = http::Response::new(());
         *interim.status_mut() = http::StatusCode::EARLY_HINTS;
@@ -108,7 +108,8 @@ fn an_upgrade_is_ignored_and_an_interim_answer_kept_from_the_client() {
     let mut connection = gate.tanaka().connect(CERT).unwrap();
     let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13";
     connection.send(format!("GET /banking/a HTTP/1.1\r\nHost: {CERT}\r\n{lines}\r\n\r\n").as_bytes());
-    assert_eq!(connection.response().unwrap().status, 426);
+    let statuses = [(); 4].map(|()| connection.response().unwrap().status);
+    assert_eq!(statuses, [103, 103, 103, 426]);
     assert!(backend.only().values("upgrade").is_empty());
 }
 
