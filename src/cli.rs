@@ -4,9 +4,11 @@ pub mod assertion;
 pub mod audit;
 pub mod ca;
 pub mod check;
+pub mod completions;
 pub mod demo;
 mod failure;
 mod logging;
+pub mod man;
 mod operations;
 pub mod pepper;
 pub mod reload;
@@ -18,7 +20,7 @@ pub mod upstream;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::clock::Clock;
 
@@ -48,6 +50,10 @@ enum Command {
     Notice(staff::notice::Arguments),
     Import(staff::import::Arguments),
     Demo(demo::Arguments),
+    #[command(hide = true)]
+    Completions(completions::Arguments),
+    #[command(hide = true)]
+    Man(man::Arguments),
 }
 
 /// Runs what was typed.
@@ -70,6 +76,8 @@ pub fn run() -> ExitCode {
             Command::Notice(arguments) => staff::notice::run(&arguments, &Clock::System),
             Command::Import(arguments) => staff::import::run(&arguments, &Clock::System),
             Command::Demo(arguments) => demo::run(&arguments, &Clock::System),
+            Command::Completions(arguments) => completions::run(&arguments, Typed::command()),
+            Command::Man(arguments) => man::run(&arguments, Typed::command()),
         },
         Err(error) => {
             // Nobody is left to be told if the terminal is gone.

@@ -3,6 +3,7 @@
 mod ca;
 mod check;
 mod issuing;
+mod manual;
 mod serve;
 mod staff;
 
