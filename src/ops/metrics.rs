@@ -33,7 +33,9 @@ macro_rules! metrics {
                     let $field = <$kind as Make>::make($name, help, &[$($($label),+)?])?;
                     registry.register(Box::new($field.clone()))?;
                 )+
-                Ok(Self { registry, $($field),+ })
+                let metrics = Self { registry, $($field),+ };
+                metrics.begin_at_zero();
+                Ok(metrics)
             }
         }
     };
@@ -191,7 +193,65 @@ pub fn seconds(time: Timestamp) -> f64 {
     time.as_second() as f64
 }
 
+/// What became of attempts to sign in, by method.
+const SIGN_INS: [(&str, &[&str]); 3] = [
+    (
+        "pin",
+        &[
+            "signed_in",
+            "refused",
+            "exhausted",
+            "suspended",
+            "throttled",
+            "occupied",
+            "overloaded",
+            "unavailable",
+        ],
+    ),
+    (
+        "certificate",
+        &["signed_in", "no_certificate", "unknown_user", "suspended_user", "occupied", "unavailable"],
+    ),
+    (
+        "certificate+pin",
+        &[
+            "signed_in",
+            "pin_needed",
+            "no_certificate",
+            "unknown_user",
+            "suspended_user",
+            "refused",
+            "suspended",
+            "throttled",
+            "occupied",
+            "overloaded",
+            "unavailable",
+        ],
+    ),
+];
+
 impl Metrics {
+    /// Of what has closed sets of labels and is rare, the counters are there before they count: Prometheus sees no rise in
+    /// one that appears with its first event.
+    fn begin_at_zero(&self) {
+        let begin = |counter: &IntCounterVec, labels: &[&str]| counter.with_label_values(labels).inc_by(0);
+        for cause in ["connections", "requests", "lag"] {
+            begin(&self.shed, &[cause]);
+        }
+        for cause in ["resets", "frames", "protocol"] {
+            begin(&self.h2_floods, &[cause]);
+        }
+        for (method, outcomes) in SIGN_INS {
+            outcomes.iter().for_each(|outcome| begin(&self.sign_ins, &[method, outcome]));
+        }
+        for store in ["directory", "state", "audit", "verifier", "issuer"] {
+            begin(&self.store_failures, &[store]);
+        }
+        for outcome in ["good", "refused"] {
+            begin(&self.reloads, &[outcome]);
+        }
+    }
+
     /// Adds the kernel's view of this process: CPU seconds, memory, file descriptors, threads.
     pub fn register_process(&self) -> prometheus::Result<()> {
         let collector = prometheus::process_collector::ProcessCollector::for_self();
@@ -224,6 +284,21 @@ mod tests {
             let row = row.unwrap_or_else(|| panic!("docs/metrics.md has no `{name}`"));
             assert!(row.ends_with(&format!("| {} |", help.trim())), "{row}");
             assert!(labels.iter().all(|label| row.contains(&format!("`{label}`"))), "{row}");
+        }
+    }
+
+    #[test]
+    fn what_alerts_wait_for_is_there_before_its_first_event() {
+        let text = Metrics::new().unwrap().scrape();
+        for series in [
+            "sekisho_shed_total{cause=\"lag\"} 0",
+            "sekisho_h2_floods_total{cause=\"frames\"} 0",
+            "sekisho_sign_ins_total{method=\"pin\",outcome=\"suspended\"} 0",
+            "sekisho_sign_ins_total{method=\"certificate+pin\",outcome=\"throttled\"} 0",
+            "sekisho_store_failures_total{store=\"issuer\"} 0",
+            "sekisho_config_reloads_total{outcome=\"refused\"} 0",
+        ] {
+            assert!(text.lines().any(|line| line == series), "{series}\n{text}");
         }
     }
 

@@ -84,6 +84,7 @@ mod cli;
 mod differential;
 mod directory;
 mod demo;
+mod deploy;
 mod interop;
 mod interop_resumption;
 mod state;
