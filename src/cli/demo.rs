@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Threads of the gate's data path [default: one per core]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
+    /// Serve the sample application alone, for gates elsewhere
+    #[arg(long)]
+    application_only: bool,
 }
 
 /// Runs the demo until it is told to stop.
@@ -54,13 +57,18 @@ pub fn run(arguments: &Arguments, clock: &Clock) -> ExitCode {
 fn demo(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
     serve::prepare_process();
     let signals = Signals::install()?;
-    let Arguments { dir, listen, ops_listen, backend_listen, workers } = arguments;
+    let Arguments { dir, listen, ops_listen, backend_listen, workers, application_only } = arguments;
     // Bound first: the configuration names its port.
     let backend = listen_for_backend(*backend_listen)?;
+    if *application_only {
+        let sample = start_application(backend)?;
+        print(&format!("backend {}\n", sample.address()))?;
+        signals.wait();
+        sample.stop();
+        return Ok(());
+    }
     let pki = folder::prepare(dir, clock.now())?;
-    let sample = SampleApplication::start(backend).map_err(|error| {
-        Failure::new(UNAVAILABLE, format!("the sample application does not start: {error}"))
-    })?;
+    let sample = start_application(backend)?;
     let settings = Settings {
         listen: *listen,
         ops: *ops_listen,
@@ -84,6 +92,11 @@ fn demo(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
     // After the gate: requests in flight have had their answers.
     sample.stop();
     Ok(())
+}
+
+fn start_application(listener: TcpListener) -> Result<SampleApplication, Failure> {
+    SampleApplication::start(listener)
+        .map_err(|error| Failure::new(UNAVAILABLE, format!("the sample application does not start: {error}")))
 }
 
 /// The seam to the gate itself: everything that the demo knows of it is here and in the few calls above.

@@ -107,6 +107,17 @@ impl Signals {
         install().map_err(|error| Failure::new(SOFTWARE, format!("signals can't be handled: {error}")))
     }
 
+    /// Blocks until SIGTERM or SIGINT.
+    pub(super) fn wait(self) {
+        let Self { runtime, mut terminate, mut interrupt, .. } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => (),
+                _ = interrupt.recv() => (),
+            }
+        });
+    }
+
     /// Blocks until SIGTERM or SIGINT, or until a successor serves, then drains. SIGUSR1 opens the access log anew, SIGHUP
     /// reloads the configuration, SIGUSR2 starts `program` as the successor.
     pub(super) fn run(self, gateway: Gateway, program: Option<&Program>) {

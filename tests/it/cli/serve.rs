@@ -197,3 +197,20 @@ fn an_access_log_that_cannot_be_opened_is_named() {
     );
     fails(folder.path(), &["serve", "--config", "bad.yaml"], 73, &told);
 }
+
+#[test]
+fn the_sample_application_serves_alone_until_it_is_told_to_stop() {
+    let folder = TempDir::new().unwrap();
+    let words = ["demo", "--application-only", "--backend-listen", "127.0.0.1:0"];
+    let application = Running::sekisho(folder.path(), &words);
+    let mut address = None;
+    eventually("the sample application says where it is", || {
+        address = application.stdout().strip_prefix("backend ").and_then(|line| line.trim().parse().ok());
+        address.is_some()
+    });
+    let (status, body) = plain_get(address.unwrap(), "/public/headers");
+    assert_eq!(status, 200, "{body}");
+    application.stop(Signal::TERM);
+    // It makes no folder: there is no demo.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
