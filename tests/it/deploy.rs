@@ -1,5 +1,6 @@
 //! What is in `deploy/`: it is what operators install, so it must be good without anybody having tried it first.
 
+mod chart;
 mod compose;
 mod watching;
 
