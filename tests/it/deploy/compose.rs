@@ -127,3 +127,22 @@ fn every_program_takes_its_configuration() {
     assert!(ask(&["get", "other"]).starts_with("NOPERM"));
     assert!(ask(&["flushall"]).starts_with("NOPERM"));
 }
+
+/// A right that is missing shows only when the script that needs it runs.
+#[test]
+fn redis_allows_the_gates_every_command_of_their_scripts() {
+    let call = regex::Regex::new(r"redis\.call\('([A-Z]+)'").unwrap();
+    let (acl, docs) = (text("deploy/compose/init"), text("docs/state.md"));
+    let granted = acl.lines().find(|line| line.starts_with("user sekisho on ")).unwrap();
+    let mut seen = BTreeSet::new();
+    for entry in fs::read_dir(path("src/stores/state/scripts")).unwrap() {
+        let script = fs::read_to_string(entry.unwrap().path()).unwrap();
+        seen.extend(call.captures_iter(&script).map(|found| format!("+{}", found[1].to_lowercase())));
+    }
+    assert!(seen.len() > 5, "{seen:?}");
+    for right in seen {
+        let is_word = |text: &str| text.split([' ', '`', '\n']).any(|word| word == right);
+        assert!(is_word(granted), "deploy/compose/init doesn't grant {right}");
+        assert!(is_word(&docs), "docs/state.md doesn't name {right}");
+    }
+}
