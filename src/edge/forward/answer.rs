@@ -1,7 +1,7 @@
 //! Getting an answer: a connection to an endpoint, the request on it, the head that comes back. Once more at another one, if
 //! the first has failed and the request may be sent twice.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use super::ResponseHead;
@@ -52,13 +52,19 @@ async fn tried(
     let may_repeat = admitted.is_idempotent && !admitted.has_body();
     let (timer, gone) = waiting.parts();
     let pool = &rules.pools[index];
-    let mut attempt = unless_gone(Attempt::begin(pool, || record.key(), admitted.ends, timer), gone).await?;
+    let mut attempt = {
+        let begun = pin!(Attempt::begin(pool, || record.key(), admitted.ends, timer));
+        unless_gone(begun, gone).await?
+    };
     if pool.upstream.settings.proxy_protocol.is_some() {
         attempt.introduce(record.introduction());
     }
     loop {
         let (timer, gone) = waiting.parts();
-        let line = unless_gone(attempt.open(timer), gone).await?;
+        let line = {
+            let opened = pin!(attempt.open(timer));
+            unless_gone(opened, gone).await?
+        };
         let endpoint = line.endpoint().clone();
         record.at(&endpoint);
         let head = admitted.head(&rules.policy, record.now());
@@ -91,16 +97,14 @@ async fn tried(
 }
 
 /// Waits as long as the client is there. Whoever is gone gives its place up.
-async fn unless_gone<T>(
-    doing: impl Future<Output = Result<T, Failure>>,
+fn unless_gone<T>(
+    mut doing: Pin<&mut impl Future<Output = Result<T, Failure>>>,
     mut gone: impl FnMut(&mut Context<'_>) -> Poll<()>,
-) -> Result<T, Failure> {
-    let mut doing = pin!(doing);
-    std::future::poll_fn(|cx| match doing.as_mut().poll(cx) {
+) -> impl Future<Output = Result<T, Failure>> {
+    std::future::poll_fn(move |cx| match doing.as_mut().poll(cx) {
         Poll::Pending => gone(cx).map(|()| Err(Failure::ClientGone)),
         done => done,
     })
-    .await
 }
 
 /// The head of the response.

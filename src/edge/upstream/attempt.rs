@@ -76,7 +76,15 @@ impl Attempt {
                 let has_tried = !self.failed.is_empty();
                 return Err(if has_tried { Failure::UpstreamUnreachable } else { Failure::UpstreamDown });
             };
-            match self.pool.open(&endpoint, self.newer_than, &self.introduction, timer).await? {
+            let kept = self.newer_than.is_none().then(|| self.pool.kept(&endpoint)).flatten();
+            let line = match kept {
+                Some(line) => Some(line),
+                // On the heap: this is rare and large, and its room would be part of every request's.
+                None => {
+                    Box::pin(self.pool.open(&endpoint, self.newer_than, &self.introduction, timer)).await?
+                }
+            };
+            match line {
                 Some(mut line) => {
                     line.hold(self.room.take());
                     return Ok(line);

@@ -110,7 +110,13 @@ impl Pool {
         self.upstream.endpoints.load().iter().any(|endpoint| endpoint.is_usable(now) && wanted(endpoint))
     }
 
-    /// A way to this endpoint; with `newer_than`, none that was there by then. `None` if it can't be reached.
+    /// A connection to this endpoint that was kept, if there is one.
+    pub(super) fn kept(&self, endpoint: &Arc<Endpoint>) -> Option<Line> {
+        let (io, connection) = self.take(endpoint)?;
+        Some(Line::Link(Link::new(io, true, endpoint, connection)))
+    }
+
+    /// A new way to this endpoint, or over HTTP/2 one that there is; with `newer_than`, none that was there by then. `None` if it can't be reached.
     pub(super) async fn open(
         &self,
         endpoint: &Arc<Endpoint>,
@@ -120,7 +126,7 @@ impl Pool {
     ) -> Result<Option<Line>, Failure> {
         match self.upstream.settings.protocol {
             Protocol::Http1 => {
-                let link = self.link(endpoint, newer_than.is_some(), introduction, timer);
+                let link = self.link(endpoint, introduction, timer);
                 Ok(link.await?.map(Line::Link))
             }
             Protocol::Http2 => {
@@ -131,18 +137,13 @@ impl Pool {
         }
     }
 
-    /// A connection to this endpoint: one that was kept, or a new one if there is none or `fresh` is wanted. `None` if it
-    /// can't be reached.
+    /// A new connection to this endpoint. `None` if it can't be reached.
     async fn link(
         &self,
         endpoint: &Arc<Endpoint>,
-        fresh: bool,
         introduction: &[u8],
         timer: &Timer,
     ) -> Result<Option<Link>, Failure> {
-        if !fresh && let Some((io, connection)) = self.take(endpoint) {
-            return Ok(Some(Link::new(io, true, endpoint, connection)));
-        }
         let connection = self.upstream.capacity.connection(timer).await?;
         timer.set(self.connect_timeout);
         let connected =
