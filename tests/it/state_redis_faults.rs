@@ -197,7 +197,7 @@ async fn a_release_whose_answer_is_lost_is_not_asked_again() {
 }
 
 /// `+wait` is for `replicas`, `+hgetall` for ticket secrets.
-const RIGHTS: &str = "+evalsha +eval +get +set +hset +hmget +hdel +del +pexpire +wait +hgetall";
+const RIGHTS: &str = "+evalsha +eval +get +set +hset +hmget +hdel +del +pexpire +wait +hgetall +time";
 
 #[tokio::test]
 async fn a_server_over_tls_is_known_by_its_authority_and_asks_for_user_and_password() {

@@ -159,10 +159,10 @@ impl Ca {
         self.crl_until(revoked, now() + Duration::days(30))
     }
 
-    /// A CRL of yesterday, good until `next_update`.
+    /// A CRL of the day before yesterday, good until `next_update`.
     pub fn crl_until(&self, revoked: &[&Credential], next_update: OffsetDateTime) -> String {
         let params = CertificateRevocationListParams {
-            this_update: now() - Duration::days(1),
+            this_update: now() - Duration::days(2),
             next_update,
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
