@@ -23,6 +23,7 @@ mod policy;
 mod proxy_protocol;
 mod rates;
 mod record;
+mod request_id;
 mod respond;
 mod route;
 mod rules;

@@ -179,7 +179,7 @@ impl Connection {
             }
             Standing::Absent | Standing::Refused(_) => (None, Arc::default()),
         };
-        Visitor { source: self.address(record), request_id: record.request_id.clone(), identity, chain }
+        Visitor { source: self.address(record), request_id: record.request_id.to_string(), identity, chain }
     }
 
     /// Where a request comes from, as far as anybody who is trusted says.

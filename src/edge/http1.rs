@@ -208,16 +208,19 @@ impl<Io: ClientIo> Http1<Io> {
         let mut record = Record::begin(&self.connection, "1.1");
         self.rules = record.rules().clone();
         (self.is_stalled, self.slowness) = (false, Slowness::new(&self.rules.policy.limits));
-        let bytes = self.read.split_to(head).freeze();
+        let bytes = scratch::split_to(&mut self.read, head);
         let (mut taken, wants) = take(&self.connection, &mut record, &bytes, None);
         if let Err((Held::Session(question), _)) = taken {
-            let known = self.rules.ask(*question).await;
+            let known = Box::pin(self.rules.ask(*question)).await;
             (taken, _) = take(&self.connection, &mut record, &bytes, Some(&known));
         }
         drop(bytes);
         match taken {
             Ok((Taken::Forward(admitted), client)) => self.exchange(record, admitted, client, wants).await,
-            Ok((Taken::Portal(request), client)) => self.portal(record, request, &client, wants).await,
+            // On the heap as well: the portal's way is long, and rare beside the others.
+            Ok((Taken::Portal(request), client)) => {
+                Box::pin(self.portal(record, request, &client, wants)).await
+            }
             Ok((Taken::Answer(reply), client)) => {
                 let keeps_alive = !client.has_more && !self.connection.worker.is_draining();
                 self.say(record, &reply, keeps_alive).await

@@ -1,5 +1,6 @@
 //! Taking a request in: from a head, however it came, to a permit and the head that the upstream gets.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -130,7 +131,7 @@ pub(super) fn admit(
     let verdict = record.verdict().clone();
     let (rules, host) = (&verdict.rules, &verdict.host);
     let policy = &rules.policy;
-    record.method = request.method.chars().take(LONGEST_METHOD).collect();
+    record.method = method_as_sent(request.method);
     // Before anything is understood, the log shows what was sent.
     record.path = path_as_sent(request.target);
     if verdict.is_misdirected {
@@ -145,7 +146,9 @@ pub(super) fn admit(
     record.trail = connection.trail(&verdict, request.fields).map_err(Failure::BadRequest)?;
     let authority = authority(request.authority, &host.name)?;
     let target = Target::parse(request.target).map_err(|ambiguous| Failure::BadRequest(ambiguous.0))?;
-    record.path = target.path.to_string();
+    if record.path != target.path {
+        record.path = target.path.to_string();
+    }
     let place = Place { connection, verdict: &verdict, request, target: &target, authority: &authority };
     if is_below(&target.path, PORTAL) {
         return place.portal(record).map(Taken::Portal);
@@ -329,6 +332,15 @@ pub(super) fn expects_continue(request: &RequestHead<'_>) -> bool {
             .any(|field| field.is("expect") && field.value.eq_ignore_ascii_case(b"100-continue"))
 }
 
+/// As the log shows it: nothing is allocated for those that there are.
+fn method_as_sent(method: &str) -> Cow<'static, str> {
+    const COMMON: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    match COMMON.iter().find(|common| **common == method) {
+        Some(common) => Cow::Borrowed(common),
+        None => Cow::Owned(method.chars().take(LONGEST_METHOD).collect()),
+    }
+}
+
 fn path_as_sent(target: &[u8]) -> String {
     let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
     String::from_utf8_lossy(&path[..path.len().min(1024)]).into_owned()
@@ -359,7 +371,7 @@ fn check_fields(policy: &Policy, request: &RequestHead<'_>) -> Result<(), Failur
 
 /// The authority as the upstream gets it, once it is the connection's own host (T4). Its port may be any: the
 /// client's view of it may differ from ours.
-fn authority(given: &[u8], host: &str) -> Result<String, Failure> {
+fn authority<'a>(given: &'a [u8], host: &str) -> Result<Cow<'a, str>, Failure> {
     let given =
         std::str::from_utf8(given).map_err(|_| Failure::BadRequest("an authority that is no text"))?;
     let (name, port) = match given.rsplit_once(':') {
@@ -374,5 +386,6 @@ fn authority(given: &[u8], host: &str) -> Result<String, Failure> {
     if !name.eq_ignore_ascii_case(host) {
         return Err(Failure::Misdirected);
     }
-    Ok(given.to_ascii_lowercase())
+    let is_lower = !given.bytes().any(|byte| byte.is_ascii_uppercase());
+    Ok(if is_lower { given.into() } else { given.to_ascii_lowercase().into() })
 }

@@ -1,5 +1,6 @@
 //! What is remembered of one request until it is over: then it becomes one log line and a few metrics.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use super::connection::{Connection, Verdict};
 use super::failure::{Failure, Fault};
 use super::load::OpenRequest;
 use super::rates::Quota;
+use super::request_id::RequestId;
 use super::route::Notice;
 use super::rules::Rules;
 use super::sessions::Standing;
@@ -25,11 +27,11 @@ pub(super) struct Record {
     time: Timestamp,
     begun: Instant,
     /// Also what the backend gets.
-    pub(super) request_id: String,
+    pub(super) request_id: RequestId,
     /// `1.0`, `1.1` or `2`.
     pub(super) protocol: &'static str,
     /// The method as it was sent.
-    pub(super) method: String,
+    pub(super) method: Cow<'static, str>,
     /// The path without the query; normalised once it was understood.
     pub(super) path: String,
     /// Index of the upstream.
@@ -74,7 +76,7 @@ impl Record {
             begun: clock::instant(),
             request_id: connection.worker.request_id(),
             protocol,
-            method: String::new(),
+            method: Cow::Borrowed(""),
             path: String::new(),
             upstream: None,
             endpoint: None,

@@ -54,7 +54,7 @@ pub(super) fn reply(failure: Failure, wants: Wants, record: &Record, now: Timest
             "status": failure.status(),
             "detail": page.what,
             "code": failure.code(),
-            "request_id": record.request_id,
+            "request_id": &*record.request_id,
         });
         ("application/problem+json", problem.to_string().into())
     } else {
@@ -79,7 +79,7 @@ pub(super) fn reply(failure: Failure, wants: Wants, record: &Record, now: Timest
         ("cross-origin-resource-policy".into(), "same-origin".to_owned()),
         ("referrer-policy".into(), "same-origin".to_owned()),
         ("strict-transport-security".into(), "max-age=63072000".to_owned()),
-        ("x-request-id".into(), record.request_id.clone()),
+        ("x-request-id".into(), record.request_id.to_string()),
     ];
     match failure {
         Failure::MethodNotAllowed => {
@@ -147,7 +147,7 @@ pub(super) fn of_route(
         fields.push(("content-length".into(), body.len().to_string()));
     }
     fields.push(("date".into(), date(now)));
-    fields.push(("x-request-id".into(), record.request_id.clone()));
+    fields.push(("x-request-id".into(), record.request_id.to_string()));
     fields.extend(quotas(record));
     Reply { status, fields, body }
 }
@@ -157,7 +157,7 @@ pub(super) fn of_preflight(leave: Leave, record: &Record, now: Timestamp) -> Rep
     let mut fields: Vec<(Cow<'static, str>, String)> =
         leave.into_iter().map(|(name, value)| (name.into(), value)).collect();
     fields.push(("date".into(), date(now)));
-    fields.push(("x-request-id".into(), record.request_id.clone()));
+    fields.push(("x-request-id".into(), record.request_id.to_string()));
     Reply { status: 204, fields, body: Bytes::new() }
 }
 
@@ -175,7 +175,7 @@ pub(super) fn of_portal(response: Response<Bytes>, record: &Record, now: Timesta
         fields.push(("content-length".into(), body.len().to_string()));
     }
     fields.push(("date".into(), date(now)));
-    fields.push(("x-request-id".into(), record.request_id.clone()));
+    fields.push(("x-request-id".into(), record.request_id.to_string()));
     fields.extend(quotas(record));
     Reply { status: parts.status.as_u16(), fields, body }
 }

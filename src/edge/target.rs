@@ -46,6 +46,10 @@ impl Target<'_> {
     /// The path as a backend may read it that doesn't tell an encoded reserved character from a plain one, if that is
     /// another one.
     pub(super) fn decoded(&self) -> Option<String> {
+        // Nearly no path has one.
+        if !self.path.contains('%') {
+            return None;
+        }
         let mut parts = self.path.split('%');
         let mut out = String::with_capacity(self.path.len());
         out.push_str(parts.next()?);

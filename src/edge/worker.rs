@@ -18,6 +18,7 @@ use super::load::{FromSource, Lag, Load};
 use super::policy::{Host, Policy};
 use super::proxy_protocol::{self, Broken, Missing, Source as Passed};
 use super::rates::Sender;
+use super::request_id::RequestId;
 use super::rules::{Orders, Rules};
 use super::socket::Socket;
 use super::timer::{TICK, Timer, Timers};
@@ -205,9 +206,9 @@ impl Worker {
         *self.phase.borrow() != Phase::Serving
     }
 
-    /// A new request's ID: the worker's own number, then a counter. Unique, and nothing to guess with.
-    pub(super) fn request_id(&self) -> String {
-        format!("{:016x}{:016x}", self.id_seed, self.next_id.fetch_add(1, Ordering::Relaxed))
+    /// A new request's ID.
+    pub(super) fn request_id(&self) -> RequestId {
+        RequestId::new(self.id_seed, self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
     async fn accept(self: Arc<Self>, listener: TcpListener, proxies: Option<Arc<[Network]>>) {

@@ -1,6 +1,6 @@
 //! The head that the upstream gets: what the client sent, less what it may not say, with what only the gate says.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::edge::fields::{is_disguised_framing, is_hop_by_hop, tokens, without_our_cookies};
 use crate::edge::framing::Framing;
@@ -30,7 +30,7 @@ pub(in crate::edge) struct Lines<'a> {
 /// Order matters (T21): what `Connection` names is dropped from the client's fields before the gate's own are added,
 /// so no client can have the identity stripped on the way.
 pub(in crate::edge) fn request_head(policy: &Policy, lines: &Lines<'_>) -> Bytes {
-    let mut out = BytesMut::with_capacity(1024);
+    let mut out = Vec::with_capacity(1024);
     put(&mut out, &[lines.request.method.as_bytes(), b" ", lines.target.path.as_bytes()]);
     if let Some(query) = lines.target.query {
         put(&mut out, &[b"?", query.as_bytes()]);
@@ -47,11 +47,11 @@ pub(in crate::edge) fn request_head(policy: &Policy, lines: &Lines<'_>) -> Bytes
     let id_name = policy.headers.request_id.as_str().as_bytes();
     put(&mut out, &[id_name, b": ", lines.request_id.as_bytes(), b"\r\n"]);
     put(&mut out, &[b"Via: ", lines.request.protocol.as_bytes(), b" sekisho\r\n\r\n"]);
-    out.freeze()
+    out.into()
 }
 
 /// The client's fields that may go on.
-fn put_client_fields(out: &mut BytesMut, policy: &Policy, edits: &Edits, request: &RequestHead<'_>) {
+fn put_client_fields(out: &mut Vec<u8>, policy: &Policy, edits: &Edits, request: &RequestHead<'_>) {
     let fields = request.fields;
     // Nearly every request has no `Connection` field, or one that says `keep-alive`.
     let has_connection = fields.iter().any(|field| field.is("connection"));
@@ -86,24 +86,24 @@ fn put_client_fields(out: &mut BytesMut, policy: &Policy, edits: &Edits, request
     }
 }
 
-fn put_framing(out: &mut BytesMut, lines: &Lines<'_>) {
+fn put_framing(out: &mut Vec<u8>, lines: &Lines<'_>) {
     match lines.request.framing {
         Some(Framing::Length(length)) => {
             put(out, &[b"Content-Length: ", itoa::Buffer::new().format(length).as_bytes(), b"\r\n"]);
         }
-        Some(Framing::Chunked) => out.put_slice(b"Transfer-Encoding: chunked\r\n"),
+        Some(Framing::Chunked) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         Some(Framing::UntilClose) | None => {}
     }
     if lines.expects_continue {
-        out.put_slice(b"Expect: 100-continue\r\n");
+        out.extend_from_slice(b"Expect: 100-continue\r\n");
     }
     if lines.request.upgrade {
-        out.put_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
         if let Some(key) = lines.request.websocket_key {
             put(out, &[b"Sec-WebSocket-Key: ", key.as_bytes(), b"\r\n"]);
         }
     } else if tokens(lines.request.fields, "te").any(|token| token.eq_ignore_ascii_case(b"trailers")) {
-        out.put_slice(b"Connection: TE\r\nTE: trailers\r\n");
+        out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n");
     }
 }
 
@@ -138,8 +138,8 @@ pub(super) fn trailer_lines(policy: &Policy, edits: &Edits, section: &[u8]) -> R
     Ok(out)
 }
 
-fn put(out: &mut BytesMut, parts: &[&[u8]]) {
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
-        out.put_slice(part);
+        out.extend_from_slice(part);
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::SMALL;
 use crate::edge::forward::ResponseHead;
 use crate::edge::framing::Framing;
 use crate::edge::respond::{Reply, phrase};
@@ -54,7 +55,12 @@ impl Delimiting {
 
 /// Writes the head of an upstream's response.
 pub(super) fn write(out: &mut BytesMut, head: &ResponseHead, delimiting: Delimiting) {
-    out.reserve(512);
+    // With room for a body that is sent together with it.
+    let body = match head.framing {
+        Framing::Length(length) if length <= SMALL as u64 => usize::try_from(length).unwrap_or(0),
+        _ => 0,
+    };
+    out.reserve(512 + body);
     status_line(out, head.status);
     for field in head.fields() {
         line(out, field.name, field.value);

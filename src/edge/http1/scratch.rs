@@ -25,3 +25,9 @@ pub(super) fn poll_read<R: AsyncRead + Unpin>(
         Poll::Ready(Ok(read.filled().len()))
     })
 }
+
+/// Takes the first `length` bytes. Without anything behind them they take the buffer along: two that share one count who
+/// still needs it, on the heap.
+pub(super) fn split_to(buffer: &mut BytesMut, length: usize) -> BytesMut {
+    if length == buffer.len() { std::mem::take(buffer) } else { buffer.split_to(length) }
+}
