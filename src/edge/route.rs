@@ -6,6 +6,7 @@
 mod action;
 mod closure;
 mod cors;
+mod places;
 mod terms;
 
 #[cfg(test)]
@@ -21,10 +22,10 @@ pub(super) use self::action::{Action, Own};
 use self::closure::Closure;
 pub(super) use self::closure::Notice;
 pub(super) use self::cors::{Cors, Leave};
+use self::places::Places;
 pub(super) use self::terms::{Edits, Terms};
 use super::fields::{Field, folded, is_folded, tokens};
 use super::rates::{Limit, Limits as Rates};
-use super::target::is_below;
 use crate::config::{self, FieldMatch, Limits, Maintenance, PathPlace, Pattern, Require, Timeouts};
 use crate::domain::{ContractId, Role};
 
@@ -69,6 +70,7 @@ pub(super) struct Route {
 /// All routes, in the order in which they are tried.
 pub(super) struct Routes {
     routes: Vec<Route>,
+    places: Places,
     closures: Vec<Arc<Closure>>,
 }
 
@@ -126,8 +128,8 @@ impl Routes {
                 terms: Arc::new(Terms::new(route, limits, timeouts)),
             })
         };
-        let routes = routes.iter().map(route).collect::<Result<_, String>>()?;
-        Ok(Self { routes, closures })
+        let routes = routes.iter().map(route).collect::<Result<Vec<_>, String>>()?;
+        Ok(Self { places: Places::of(&routes), routes, closures })
     }
 
     /// Looks for the files that close routes. Blocks.
@@ -182,10 +184,10 @@ impl Routes {
 
     /// The routes of the one place at which a path is.
     fn place(&self, host: &str, path: &str) -> impl Iterator<Item = &Route> {
-        let mut routes = self.routes.iter().filter(move |route| route.is_on(host)).peekable();
-        while routes.next_if(|route| !route.is_at(path)).is_some() {}
-        let place = routes.peek().map(|route| (route.is_exact, &*route.path));
-        routes.take_while(move |route| Some((route.is_exact, &*route.path)) == place)
+        let on_host = move |route: &&Route| route.is_on(host);
+        let mut places = self.places.from_the_nearest(path).map(|place| &self.routes[place]);
+        let place = places.find(|place| place.iter().any(|route| on_host(&route)));
+        place.unwrap_or_default().iter().filter(on_host)
     }
 }
 
@@ -197,10 +199,6 @@ impl Route {
 
     fn is_on(&self, host: &str) -> bool {
         self.hosts.is_empty() || self.hosts.iter().any(|name| **name == *host)
-    }
-
-    fn is_at(&self, path: &str) -> bool {
-        if self.is_exact { path == &*self.path } else { is_below(path, &self.path) }
     }
 
     /// Whether all conditions but the method's hold.

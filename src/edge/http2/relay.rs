@@ -229,7 +229,13 @@ impl hyper::body::Body for Body {
         };
         let part = ready!(relay.poll_frame(cx));
         match part {
-            Ok(Part::Data(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Ok(Part::Data(data)) => {
+                if relay.exchange.is_over() {
+                    // The stream ends with this frame, not with an empty one behind it.
+                    self.end();
+                }
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
             Ok(Part::End(section)) => match relay.trailers(&section) {
                 Ok(trailers) => {
                     self.end();

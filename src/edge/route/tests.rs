@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::edge::rates::RateTables;
-use crate::edge::target::Target;
+use crate::edge::target::{Target, is_below};
 use crate::ops::Metrics;
 
 /// Routes, each answering with its own name: the last word of its line.
@@ -36,6 +36,32 @@ fn taken(routes: &Routes, line: &str, fields: &[(&str, &str)]) -> String {
         Ok(_) => unreachable!("all of them answer"),
         Err(Unrouted::Method) => format!("405 {}", routes.allowed("a.example", &asked)),
         Err(Unrouted::Nothing) => "404".to_owned(),
+    }
+}
+
+/// What the tree finds, somebody finds who goes through all routes.
+#[test]
+fn a_place_is_found_as_by_going_through_all_of_them() {
+    let paths = ["/", "/a", "/a/", "/a/b", "/a/b/", "/ab", "/a/b/c/d", "/a%20b"];
+    let lines: Vec<String> =
+        paths.iter().flat_map(|path| [format!("path: {path}"), format!("exact: {path}")]).collect();
+    for skipped in 0..1 << lines.len().min(8) {
+        let is_there = |at: &usize| skipped & 1 << (at % 8) == 0;
+        let there: Vec<usize> = (0..lines.len()).filter(is_there).collect();
+        let some = routes(&there.iter().map(|at| &*lines[*at]).collect::<Vec<_>>());
+        for path in
+            ["/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/b/c/d/e", "/ab/c", "/abc", "/a%20b/", "/x"]
+        {
+            let is_at = |at: usize| match lines[at].split_once(": ").unwrap() {
+                ("exact", exact) => exact == path,
+                (_, prefix) => is_below(path, prefix),
+            };
+            let rank = |at: usize| (lines[at].starts_with("exact"), lines[at].len());
+            let nearest =
+                there.iter().enumerate().filter(|(_, at)| is_at(**at)).max_by_key(|(_, at)| rank(**at));
+            let found = nearest.map_or_else(|| "404".to_owned(), |(index, _)| index.to_string());
+            assert_eq!(taken(&some, &format!("GET {path}"), &[]), found, "{path} of {there:?}");
+        }
     }
 }
 

@@ -106,6 +106,10 @@ impl OverHttp1 {
             match decoder.decode(&mut self.link.read) {
                 Ok(Decoded::Data(data)) => {
                     course.received(&data)?;
+                    // Nothing follows a body of declared length, while one in chunks may have trailers.
+                    if matches!(decoder, Decoder::Length(0)) {
+                        self.receiving = Receiving::Over;
+                    }
                     return Poll::Ready(Ok(Part::Data(data)));
                 }
                 Ok(Decoded::End(trailers)) => {
