@@ -20,7 +20,6 @@ use hyper::header::{CONTENT_LENGTH, HOST};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio_rustls::server::TlsStream;
 
 use self::meter::Metered;
 pub(super) use self::relay::Streams;
@@ -37,7 +36,7 @@ use super::rates;
 use super::record::Record;
 use super::respond::{self, Reply};
 use super::sessions::Known;
-use super::socket::Socket;
+use super::socket::Client;
 use super::timer::{LAST_CALL, Timer};
 use super::wants::Wants;
 
@@ -50,7 +49,7 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 const SEND_BUFFER: usize = 128 << 10;
 
 /// Serves one connection to its end.
-pub(super) async fn serve(io: TlsStream<Socket>, connection: Arc<Connection>, timer: Timer) {
+pub(super) async fn serve(io: Client, connection: Arc<Connection>, timer: Timer) {
     let (worker, streams) = (connection.worker.clone(), Arc::new(Streams::default()));
     let policy = worker.rules().policy.clone();
     let (limits, timeouts) = (policy.limits, policy.timeouts);

@@ -17,7 +17,10 @@ pub(super) trait ClientIo: AsyncRead + AsyncWrite + Unpin {
     fn written(&self) -> u64;
 }
 
-impl ClientIo for TlsStream<Socket> {
+/// A client's connection. On the heap: it is large, and every future that it moves through would hold room for it.
+pub(super) type Client = Box<TlsStream<Socket>>;
+
+impl ClientIo for Client {
     fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.get_ref().0.poll_closed(cx)
     }

@@ -11,10 +11,9 @@ use rustls::{ServerConfig, SignatureAlgorithm};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use super::policy::{Host, Policy};
-use super::socket::Socket;
+use super::socket::{Client, Socket};
 use crate::clock::Clock;
 use crate::domain::Reason;
 use crate::pki::{ClientCertificates, ServerKey};
@@ -76,10 +75,7 @@ impl fmt::Display for HandshakeFailure {
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// Shakes hands. The caller sets the deadline.
-pub(super) async fn accept(
-    tcp: TcpStream,
-    policy: &Policy,
-) -> Result<(TlsStream<Socket>, Arc<Host>), HandshakeFailure> {
+pub(super) async fn accept(tcp: TcpStream, policy: &Policy) -> Result<(Client, Arc<Host>), HandshakeFailure> {
     let socket = Socket::new(tcp, policy.limits.client_hello.bytes());
     let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), socket);
     let mut start = match (&mut acceptor).await {
@@ -96,7 +92,7 @@ pub(super) async fn accept(
     match start.into_stream(host.tls.clone()).into_fallible().await {
         Ok(mut stream) => {
             stream.get_mut().0.allow(u64::MAX);
-            Ok((stream, host))
+            Ok((Box::new(stream), host))
         }
         Err((error, io)) => Err(failure(&error, io.is_overdrawn())),
     }

@@ -11,7 +11,6 @@ use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio_rustls::server::TlsStream;
 
 use super::connection::{self, Connection, Ends};
 use super::load::{FromSource, Lag, Load};
@@ -20,7 +19,7 @@ use super::proxy_protocol::{self, Broken, Missing, Source as Passed};
 use super::rates::Sender;
 use super::request_id::RequestId;
 use super::rules::{Orders, Rules};
-use super::socket::Socket;
+use super::socket::Client;
 use super::timer::{TICK, Timer, Timers};
 use super::tls::{self, HandshakeFailure};
 use super::{http1, http2};
@@ -258,7 +257,8 @@ impl Worker {
         let rules = self.rules();
         // From here on, the client is whom the proxy names.
         let mut client = peer;
-        let shaken = self.shake_hands(accepted, &mut client, &rules.policy, &timer).await;
+        // On the heap, like all that is long over while the connection waits for requests.
+        let shaken = Box::pin(self.shake_hands(accepted, &mut client, &rules.policy, &timer)).await;
         let Some((io, host, _from_source)) = shaken else { return };
         let session = io.get_ref().1;
         let resumed = if connection::is_resumed(session) { "yes" } else { "no" };
@@ -276,9 +276,9 @@ impl Worker {
             return;
         }
         if is_h2 {
-            http2::serve(io, connection, timer).await;
+            Box::pin(http2::serve(io, connection, timer)).await;
         } else {
-            http1::serve(io, connection, timer).await;
+            Box::pin(http1::serve(io, connection, timer)).await;
         }
     }
 
@@ -288,7 +288,7 @@ impl Worker {
         client: &mut SocketAddr,
         policy: &Policy,
         timer: &Timer,
-    ) -> Option<(TlsStream<Socket>, Arc<Host>, Option<FromSource>)> {
+    ) -> Option<(Client, Arc<Host>, Option<FromSource>)> {
         timer.set(policy.timeouts.handshake.get());
         let Accepted { mut tcp, peer, proxies } = accepted;
         let mut is_named = proxies.is_none();
