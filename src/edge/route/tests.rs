@@ -42,16 +42,23 @@ fn taken(routes: &Routes, line: &str, fields: &[(&str, &str)]) -> String {
 /// What the tree finds, somebody finds who goes through all routes.
 #[test]
 fn a_place_is_found_as_by_going_through_all_of_them() {
-    let paths = ["/", "/a", "/a/", "/a/b", "/a/b/", "/ab", "/a/b/c/d", "/a%20b"];
-    let lines: Vec<String> =
-        paths.iter().flat_map(|path| [format!("path: {path}"), format!("exact: {path}")]).collect();
-    for skipped in 0..1 << lines.len().min(8) {
-        let is_there = |at: &usize| skipped & 1 << (at % 8) == 0;
+    let lines = [
+        "path: /",
+        "path: /a",
+        "path: /a/b",
+        "path: /ab",
+        "path: /a/b/c/d",
+        "exact: /",
+        "exact: /a",
+        "exact: /a/",
+        "exact: /a/b",
+        "exact: /a/b/c/d/e",
+    ];
+    for skipped in (0..1 << lines.len()).step_by(7) {
+        let is_there = |at: &usize| skipped & 1 << at == 0;
         let there: Vec<usize> = (0..lines.len()).filter(is_there).collect();
-        let some = routes(&there.iter().map(|at| &*lines[*at]).collect::<Vec<_>>());
-        for path in
-            ["/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/b/c/d/e", "/ab/c", "/abc", "/a%20b/", "/x"]
-        {
+        let some = routes(&there.iter().map(|at| lines[*at]).collect::<Vec<_>>());
+        for path in ["/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/b/c/d/e", "/ab/c", "/abc", "/x"] {
             let is_at = |at: usize| match lines[at].split_once(": ").unwrap() {
                 ("exact", exact) => exact == path,
                 (_, prefix) => is_below(path, prefix),
