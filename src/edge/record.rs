@@ -16,7 +16,7 @@ use super::trail::Trail;
 use super::upstream::Endpoint;
 use crate::clock;
 use crate::domain;
-use crate::ops::Entry;
+use crate::ops::{Entry, Metrics};
 
 /// One request under way. Dropping it is the end of the request, however it came about.
 pub(super) struct Record {
@@ -144,6 +144,11 @@ impl Record {
             || self.connection.visitor(&self.verdict, self).source.to_string(),
             |identity| format!("{} {}", identity.contract, identity.user),
         )
+    }
+
+    /// What is counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.connection.worker.metrics
     }
 
     /// What an upstream that has connections introduced is told of whose this is.

@@ -5,6 +5,7 @@
 
 mod action;
 mod closure;
+mod compression;
 mod cors;
 mod terms;
 
@@ -20,6 +21,7 @@ use bytes::Bytes;
 pub(super) use self::action::{Action, Own};
 use self::closure::Closure;
 pub(super) use self::closure::Notice;
+pub(super) use self::compression::{Compression, forbids_transforming};
 pub(super) use self::cors::{Cors, Leave};
 pub(super) use self::terms::{Edits, Terms};
 use super::fields::{Field, folded, is_folded, tokens};

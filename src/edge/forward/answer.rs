@@ -72,6 +72,11 @@ async fn tried(
                 if admitted.permit.is_personal() {
                     head.keep_personal();
                 }
+                if let Some(compression) = &admitted.terms.compression
+                    && let Some(coding) = head.compress(compression, admitted.coding)
+                {
+                    exchange.compress(coding, record.metrics());
+                }
                 return Ok((exchange, head));
             }
             Err(broken) => {
