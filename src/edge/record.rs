@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::connection::{Connection, Verdict};
 use super::failure::{Failure, Fault};
-use super::load::OpenRequest;
+use super::load::{CompressedResponse, OpenRequest};
 use super::rates::Quota;
 use super::route::Notice;
 use super::rules::Rules;
@@ -149,6 +149,16 @@ impl Record {
     /// What is counted.
     pub(super) fn metrics(&self) -> &Metrics {
         &self.connection.worker.metrics
+    }
+
+    /// A place among the responses that are compressed, if there is one.
+    pub(super) fn begin_compression(&self) -> Option<CompressedResponse> {
+        let worker = &self.connection.worker;
+        let place = worker.load.begin_compression(&self.rules().policy.limits);
+        if place.is_none() {
+            worker.metrics.compressions_shed.inc();
+        }
+        place
     }
 
     /// What an upstream that has connections introduced is told of whose this is.

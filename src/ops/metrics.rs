@@ -107,6 +107,8 @@ metrics! {
     compressed_in: IntCounterVec = "sekisho_compression_input_bytes_total" ["coding"];
     /// Bytes of the same responses as they went on to clients, by coding.
     compressed_out: IntCounterVec = "sekisho_compression_output_bytes_total" ["coding"];
+    /// Responses that were not compressed, because limits.compressed_responses was reached.
+    compressions_shed: IntCounter = "sekisho_compressions_shed_total";
     /// Connections to upstreams that were opened, by upstream.
     upstream_connects: IntCounterVec = "sekisho_upstream_connects_total" ["upstream"];
     /// Exchanges with upstreams that failed, by upstream and cause.

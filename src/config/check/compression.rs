@@ -12,9 +12,14 @@ impl Report<'_> {
         for (key, what, names) in [("codings", "coding", codings), ("types", "media type", types)] {
             let list = format!("{place}/{key}");
             if self.is_given_empty(&list) {
-                self.problem(&list, format!("no {what}: leave `compression` out if nothing is to be compressed"));
+                self.problem(
+                    &list,
+                    format!("no {what}: leave `compression` out if nothing is to be compressed"),
+                );
             }
-            for (index, name) in names.iter().enumerate().filter(|(index, name)| names[..*index].contains(name)) {
+            for (index, name) in
+                names.iter().enumerate().filter(|(index, name)| names[..*index].contains(name))
+            {
                 let pointer = self.element(&list, index);
                 self.problem(&pointer, format!("{what} `{name}` is listed twice"));
             }
@@ -24,7 +29,8 @@ impl Report<'_> {
         }
         match (route.require, compression.despite_secrets) {
             (Require::Nothing, true) => {
-                let message = "`require: nothing` compresses without this: `despite_secrets` would mean nothing";
+                let message =
+                    "`require: nothing` compresses without this: `despite_secrets` would mean nothing";
                 self.problem(&format!("{place}/despite_secrets"), message);
             }
             (Require::SignedIn | Require::Certificate, false) => {
@@ -44,7 +50,8 @@ mod tests {
     /// The mistakes of a good file whose route, on line 8, is this one, for those who bring a certificate or for everybody.
     fn route(require: &str, compression: &str) -> Vec<String> {
         let bare = "  - path: /\n    require: nothing\n    upstream: website\n";
-        let route = format!("  - {{ require: {require}, upstream: website, compression: {compression} }}\n");
+        let route =
+            format!("  - {{ path: /, require: {require}, upstream: website, compression: {compression} }}\n");
         let text = BASE.replace("client_certificate: none", "client_certificate: optional");
         mistakes(&(text.replace(bare, &route) + "trust: { authorities: ca.pem }\n"))
     }
@@ -57,17 +64,17 @@ mod tests {
         assert_eq!(
             route("nothing", "{ codings: [], types: [] }"),
             [
-                "8:61 no coding: leave `compression` out if nothing is to be compressed",
-                "8:74 no media type: leave `compression` out if nothing is to be compressed",
+                "8:68 no coding: leave `compression` out if nothing is to be compressed",
+                "8:81 no media type: leave `compression` out if nothing is to be compressed",
             ]
         );
         assert_eq!(
             route("nothing", "{ codings: [br, gzip, br], types: [text/*, text/*] }"),
-            ["8:80 coding `br` is listed twice", "8:101 media type `text/*` is listed twice"]
+            ["8:88 coding `br` is listed twice", "8:109 media type `text/*` is listed twice"]
         );
         assert_eq!(
             route("nothing", "{ codings: [deflate] }"),
-            ["8:71 expected `zstd`, `br` or `gzip`, found `deflate`"]
+            ["8:78 expected `zstd`, `br` or `gzip`, found `deflate`"]
         );
         assert_eq!(
             mistakes(&BASE.replace("upstream: website\nup", "answer: {}\n    compression: {}\nup")),
@@ -77,7 +84,7 @@ mod tests {
 
     #[test]
     fn secrets_are_compressed_only_by_those_who_say_so() {
-        let breach = "8:64 the length of a compressed page gives away secrets in it, if it also repeats what others can have \
+        let breach = "8:57 the length of a compressed page gives away secrets in it, if it also repeats what others can have \
                       a browser send (BREACH): say `despite_secrets: true` if no page here does both";
         for compression in ["{}", "{ despite_secrets: false }"] {
             assert_eq!(route("certificate", compression), [breach]);
@@ -85,12 +92,12 @@ mod tests {
         assert_eq!(route("certificate", "{ despite_secrets: true }"), [""; 0]);
         assert_eq!(
             route("nothing", "{ despite_secrets: true }"),
-            ["8:62 `require: nothing` compresses without this: `despite_secrets` would mean nothing"]
+            ["8:85 `require: nothing` compresses without this: `despite_secrets` would mean nothing"]
         );
         // Who may pass couldn't be read: nobody knows whether there is a secret.
         assert_eq!(
             route("all", "{}"),
-            ["8:16 expected `nothing`, `signed_in` or `certificate`, found `all`"]
+            ["8:25 expected `nothing`, `signed_in` or `certificate`, found `all`"]
         );
     }
 }

@@ -99,9 +99,9 @@ impl MediaRange {
     fn parse(text: &str) -> Result<Self, String> {
         let is_name = |name: &str| {
             !name.is_empty()
-                && name.bytes().all(|b| {
-                    b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$&-^_.+".contains(&b)
-                })
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$&-^_.+".contains(&b))
         };
         let is_range = text.split_once('/').is_some_and(|(kind, rest)| {
             let is_rest = match rest.strip_prefix('*') {
@@ -143,7 +143,11 @@ mod tests {
     fn a_range_holds_what_it_says() {
         for (range, held, not) in [
             ("text/html", vec!["text/html", "TEXT/Html"], vec!["text/htm", "text/html5", "html", ""]),
-            ("text/*", vec!["text/html", "text/event-stream"], vec!["text/", "text", "texts/html", "image/text"]),
+            (
+                "text/*",
+                vec!["text/html", "text/event-stream"],
+                vec!["text/", "text", "texts/html", "image/text"],
+            ),
             (
                 "application/*+json",
                 vec!["application/problem+json", "application/vnd.mihonbank.v1+JSON"],
@@ -161,7 +165,19 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_refused() {
-        for bad in ["", "*", "*/*", "text", "text/", "/html", "Text/html", "text/html; charset=utf-8", "text/h*", "text/*html", "text/*+"] {
+        for bad in [
+            "",
+            "*",
+            "*/*",
+            "text",
+            "text/",
+            "/html",
+            "Text/html",
+            "text/html; charset=utf-8",
+            "text/h*",
+            "text/*html",
+            "text/*+",
+        ] {
             let refusal = MediaRange::parse(bad).unwrap_err();
             assert!(refusal.ends_with(&format!("found `{bad}`")), "{refusal}");
         }

@@ -72,10 +72,16 @@ async fn tried(
                 if admitted.permit.is_personal() {
                     head.keep_personal();
                 }
-                if let Some(compression) = &admitted.terms.compression
-                    && let Some(coding) = head.compress(compression, admitted.coding)
-                {
-                    exchange.compress(coding, record.metrics());
+                if let Some(compression) = &admitted.terms.compression {
+                    let mut place = None;
+                    let coding = head.compress(compression, || {
+                        let coding = admitted.coding?;
+                        place = record.begin_compression();
+                        place.is_some().then_some(coding)
+                    });
+                    if let (Some(coding), Some(place)) = (coding, place) {
+                        exchange.compress(coding, place, record.metrics());
+                    }
                 }
                 return Ok((exchange, head));
             }

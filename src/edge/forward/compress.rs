@@ -26,16 +26,21 @@ fn is_of_bytes(name: &[u8]) -> bool {
 }
 
 impl ResponseHead {
-    /// Makes it the head of a compressed response, if its route has this one compressed and the client would like that. Then
-    /// the exchange has to do the same with the body, if there is one (`HEAD`).
-    pub(super) fn compress(&mut self, compression: &Compression, wanted: Option<Coding>) -> Option<Coding> {
+    /// Makes it the head of a compressed response, if its route has this one compressed and there is a coding for it. Then the
+    /// exchange has to do the same with the body, if there is one (`HEAD`).
+    pub(super) fn compress(
+        &mut self,
+        compression: &Compression,
+        choose: impl FnOnce() -> Option<Coding>,
+    ) -> Option<Coding> {
         if !self.may_be_compressed(compression) {
             return None;
         }
+        let coding = choose();
         // What is still valid is called by the name that it had when it was compressed.
         let is_unchanged = self.status == 304;
-        self.rewrite(wanted, is_unchanged);
-        let coding = wanted.filter(|_| !is_unchanged)?;
+        self.rewrite(coding, is_unchanged);
+        let coding = coding.filter(|_| !is_unchanged)?;
         self.declared_length = None;
         let has_body = self.framing != Framing::Length(0);
         if has_body {
@@ -51,13 +56,15 @@ impl ResponseHead {
             let mut found = fields.iter().filter(|field| field.is(name));
             found.next().filter(|_| found.next().is_none())
         };
-        let is_coded = || tokens(&fields, "content-encoding").any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+        let is_coded =
+            || tokens(&fields, "content-encoding").any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
         match self.status {
             304 => !forbids_transforming(&fields),
             // Parts of what is sent otherwise as a whole.
             ..200 | 204..=206 => false,
             _ => {
-                only("content-type").is_some_and(|field| compression.is_for(field.value, self.declared_length))
+                only("content-type")
+                    .is_some_and(|field| compression.is_for(field.value, self.declared_length))
                     && !fields.iter().any(|field| field.is("content-range"))
                     && !is_coded()
                     && !forbids_transforming(&fields)
@@ -74,17 +81,23 @@ impl ResponseHead {
             if field.is("vary") || is_gone && coding.is_some() && !is_unchanged {
                 continue;
             }
-            lines.push((field.name, match coding {
-                // Equal in meaning, but no longer to the byte (RFC 9110, section 8.8.1).
-                Some(_) if field.is("etag") && !field.value.starts_with(b"W/") => [b"W/", field.value].concat().into(),
-                _ => field.value.into(),
-            }));
+            lines.push((
+                field.name,
+                match coding {
+                    // Equal in meaning, but no longer to the byte (RFC 9110, section 8.8.1).
+                    Some(_) if field.is("etag") && !field.value.starts_with(b"W/") => {
+                        [b"W/", field.value].concat().into()
+                    }
+                    _ => field.value.into(),
+                },
+            ));
         }
         if let Some(coding) = coding.filter(|_| !is_unchanged) {
             lines.push((b"Content-Encoding", coding.name().as_bytes().into()));
         }
         lines.push((b"Vary", vary(&fields).into()));
-        let mut bytes = BytesMut::with_capacity(lines.iter().map(|(name, value)| name.len() + value.len()).sum());
+        let mut bytes =
+            BytesMut::with_capacity(lines.iter().map(|(name, value)| name.len() + value.len()).sum());
         let mut ranges = Vec::with_capacity(lines.len());
         for (name, value) in lines {
             let start = bytes.len();

@@ -25,6 +25,7 @@ use super::compress::without_digests;
 use crate::config::Coding;
 use crate::edge::failure::Failure;
 use crate::edge::intake::Admitted;
+use crate::edge::load::CompressedResponse;
 use crate::edge::rules::Rules;
 use crate::edge::timer::Timer;
 use crate::edge::upstream::{Line, Link};
@@ -108,9 +109,9 @@ impl Exchange {
         Ok(Self { course, way, compressing: None })
     }
 
-    /// Has the response's body compressed on its way to the client.
-    pub(in crate::edge) fn compress(&mut self, coding: Coding, metrics: &Metrics) {
-        self.compressing = Some(Box::new(Compressing::new(coding, metrics)));
+    /// Has the response's body compressed on its way to the client, as long as it has its `place`.
+    pub(in crate::edge) fn compress(&mut self, coding: Coding, place: CompressedResponse, metrics: &Metrics) {
+        self.compressing = Some(Box::new(Compressing::new(coding, place, metrics)));
     }
 
     /// So long, but no longer than until the exchange must be over.

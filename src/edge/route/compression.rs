@@ -210,10 +210,8 @@ mod tests {
         for bad in ["", "image/png", "application/octet-stream", "text", "text/html, text/css"] {
             assert!(!is_for(bad, None), "{bad}");
         }
-        let grpc = Compression {
-            types: serde_json::from_str(r#"["application/*"]"#).unwrap(),
-            ..compression(&[])
-        };
+        let grpc =
+            Compression { types: serde_json::from_str(r#"["application/*"]"#).unwrap(), ..compression(&[]) };
         assert!(grpc.is_for(b"application/json", None));
         for bad in ["application/grpc", "application/grpc+proto", "Application/gRPC-web"] {
             assert!(!grpc.is_for(bad.as_bytes(), None), "{bad}");

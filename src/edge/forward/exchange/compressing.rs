@@ -12,6 +12,7 @@ use self::encoder::{Encoder, Then};
 use super::Part;
 use crate::config::Coding;
 use crate::edge::failure::Failure;
+use crate::edge::load::CompressedResponse;
 use crate::ops::Metrics;
 
 /// So much is encoded at once.
@@ -34,6 +35,7 @@ pub(super) struct Compressing {
     turn: usize,
     stage: Stage,
     tally: Tally,
+    _place: CompressedResponse,
 }
 
 enum Stage {
@@ -47,7 +49,7 @@ enum Stage {
 
 impl Compressing {
     /// Begins a body in this coding.
-    pub(super) fn new(coding: Coding, metrics: &Metrics) -> Self {
+    pub(super) fn new(coding: Coding, place: CompressedResponse, metrics: &Metrics) -> Self {
         Self {
             encoder: Encoder::new(coding),
             ahead: Bytes::new(),
@@ -56,6 +58,7 @@ impl Compressing {
             turn: TURN,
             stage: Stage::Body,
             tally: Tally::new(coding, metrics),
+            _place: place,
         }
     }
 
@@ -93,16 +96,24 @@ impl Compressing {
             match poll_source(cx) {
                 Poll::Ready(Ok(Part::Data(data))) => self.ahead = data,
                 Poll::Ready(Ok(Part::End(trailers))) => {
-                    self.encoder.encode(&[], Then::End, &mut self.encoded).map_err(Failure::UpstreamBroken)?;
+                    self.encoder
+                        .encode(&[], Then::End, &mut self.encoded)
+                        .map_err(Failure::UpstreamBroken)?;
                     self.stage = Stage::Ended(trailers);
                 }
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                 Poll::Pending => {
                     self.turn = TURN;
                     if std::mem::take(&mut self.holds_back) {
-                        self.encoder.encode(&[], Then::Flush, &mut self.encoded).map_err(Failure::UpstreamBroken)?;
+                        self.encoder
+                            .encode(&[], Then::Flush, &mut self.encoded)
+                            .map_err(Failure::UpstreamBroken)?;
                     }
-                    return if self.encoded.is_empty() { Poll::Pending } else { Poll::Ready(Ok(self.take())) };
+                    return if self.encoded.is_empty() {
+                        Poll::Pending
+                    } else {
+                        Poll::Ready(Ok(self.take()))
+                    };
                 }
             }
         }
@@ -137,6 +148,115 @@ impl Tally {
         Self {
             came: metrics.compressed_in.with_label_values(&[coding.name()]),
             went: metrics.compressed_out.with_label_values(&[coding.name()]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::config::Limits;
+    use crate::edge::load::Load;
+
+    /// Counts how often the task is woken.
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A source that gives these, one after the other; `None` is a pause.
+    struct Source {
+        parts: VecDeque<Option<Result<Part, Failure>>>,
+        given: usize,
+    }
+
+    impl Source {
+        fn new(parts: impl IntoIterator<Item = Option<Result<Part, Failure>>>) -> Self {
+            Self { parts: parts.into_iter().collect(), given: 0 }
+        }
+
+        fn poll(&mut self) -> Poll<Result<Part, Failure>> {
+            let Some(part) = self.parts.pop_front().expect("a source is asked no more at its end") else {
+                return Poll::Pending;
+            };
+            if let Ok(Part::Data(data)) = &part {
+                self.given += data.len();
+            }
+            Poll::Ready(part)
+        }
+    }
+
+    fn data(length: usize) -> Option<Result<Part, Failure>> {
+        Some(Ok(Part::Data(vec![b'a'; length].into())))
+    }
+
+    fn compressing(coding: Coding) -> Compressing {
+        let place = Arc::new(Load::default()).begin_compression(&Limits::default()).unwrap();
+        Compressing::new(coding, place, &Metrics::new().unwrap())
+    }
+
+    #[test]
+    fn others_have_their_turn_however_much_there_is() {
+        for coding in Coding::ALL {
+            let wakes = Arc::new(Wakes::default());
+            let waker = wakes.clone().into();
+            let mut cx = Context::from_waker(&waker);
+            let mut source =
+                Source::new((0..4).map(|_| data(64 << 10)).chain([Some(Ok(Part::End(Bytes::new())))]));
+            let (mut compressing, mut turns, mut began_with) = (compressing(coding), 0, 0);
+            loop {
+                let polled = compressing.poll_part(&mut cx, |_| source.poll());
+                let done = source.given - compressing.ahead.len();
+                assert!(done - began_with <= TURN, "{coding:?}: {} bytes in one turn", done - began_with);
+                match polled {
+                    Poll::Pending => (turns, began_with) = (turns + 1, done),
+                    Poll::Ready(Ok(Part::Data(data))) => assert!(!data.is_empty()),
+                    Poll::Ready(Ok(Part::End(_))) => break,
+                    Poll::Ready(Err(failure)) => panic!("{failure:?}"),
+                }
+            }
+            // 256 KiB in turns of 32, and it asked for each next one itself.
+            assert_eq!((turns, wakes.0.load(Ordering::Relaxed)), (7, 7), "{coding:?}");
+            assert!(compressing.is_over());
+        }
+    }
+
+    #[test]
+    fn a_pause_is_passed_on_only_when_nothing_is_held_back() {
+        for coding in Coding::ALL {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let mut source = Source::new([None, data(10), None, None, data(1), None]);
+            let mut compressing = compressing(coding);
+            let mut kinds = String::new();
+            while !source.parts.is_empty() {
+                kinds.push(match compressing.poll_part(&mut cx, |_| source.poll()) {
+                    Poll::Pending => 'p',
+                    Poll::Ready(Ok(Part::Data(_))) => 'd',
+                    _ => '?',
+                });
+            }
+            assert_eq!(kinds, "pdpd", "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_is_not_ended() {
+        for coding in Coding::ALL {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let mut source = Source::new([data(10), Some(Err(Failure::UpstreamBroken("cut")))]);
+            let mut compressing = compressing(coding);
+            let polled = compressing.poll_part(&mut cx, |_| source.poll());
+            assert!(matches!(polled, Poll::Ready(Err(Failure::UpstreamBroken("cut")))), "{polled:?}");
+            assert!(!compressing.is_over());
         }
     }
 }

@@ -66,7 +66,12 @@ impl Encoder {
     }
 
     /// Takes all of `input`, and adds to `output` what comes of it.
-    pub(super) fn encode(&mut self, input: &[u8], then: Then, output: &mut Vec<u8>) -> Result<(), &'static str> {
+    pub(super) fn encode(
+        &mut self,
+        input: &[u8],
+        then: Then,
+        output: &mut Vec<u8>,
+    ) -> Result<(), &'static str> {
         match self {
             Self::Gzip(state) => gzip(state, input, then, output),
             Self::Brotli(state) => brotli(state, input, then, output),
@@ -75,7 +80,12 @@ impl Encoder {
     }
 }
 
-fn gzip(state: &mut Compress, mut input: &[u8], then: Then, output: &mut Vec<u8>) -> Result<(), &'static str> {
+fn gzip(
+    state: &mut Compress,
+    mut input: &[u8],
+    then: Then,
+    output: &mut Vec<u8>,
+) -> Result<(), &'static str> {
     let flush = match then {
         Then::More => FlushCompress::None,
         Then::Flush => FlushCompress::Sync,
@@ -108,35 +118,31 @@ fn brotli(
         Then::End => BrotliEncoderOperation::BROTLI_OPERATION_FINISH,
     };
     let (mut left, mut taken) = (input.len(), 0);
+    let mut room = [0; ROOM];
     loop {
-        // Without room of ours, it keeps what it makes until that is taken.
+        let (mut free, mut written) = (ROOM, 0);
         let is_fine = state.compress_stream(
             operation,
             &mut left,
             input,
             &mut taken,
-            &mut 0,
-            &mut [],
-            &mut 0,
+            &mut free,
+            &mut room,
+            &mut written,
             &mut None,
             &mut |_, _, _, _| (),
         );
         if !is_fine {
             return Err(FAILED);
         }
-        output.extend_from_slice(state.take_output(&mut 0));
+        output.extend_from_slice(&room[..written]);
         if left == 0 && !state.has_more_output() && (then != Then::End || state.is_finished()) {
             return Ok(());
         }
     }
 }
 
-fn zstd(
-    context: &mut CCtx<'_>,
-    input: &[u8],
-    then: Then,
-    output: &mut Vec<u8>,
-) -> Result<(), &'static str> {
+fn zstd(context: &mut CCtx<'_>, input: &[u8], then: Then, output: &mut Vec<u8>) -> Result<(), &'static str> {
     let directive = match then {
         Then::More => ZSTD_EndDirective::ZSTD_e_continue,
         Then::Flush => ZSTD_EndDirective::ZSTD_e_flush,
@@ -199,7 +205,11 @@ mod tests {
                     }
                     encoder.encode(&[], Then::End, &mut encoded).unwrap();
                     assert!(decoded(coding, &encoded) == body, "{coding:?} {}", body.len());
-                    assert!(body.len() < 400_000 || encoded.len() < body.len() / 100, "{coding:?} {}", encoded.len());
+                    assert!(
+                        body.len() < 400_000 || encoded.len() < body.len() / 100,
+                        "{coding:?} {}",
+                        encoded.len()
+                    );
                 }
             }
         }
