@@ -197,5 +197,13 @@ fn write(file: &Path, text: &[u8]) -> Result<(), Failure> {
         new.as_file().sync_all()?;
         new.persist(file).map(drop).map_err(|error| error.error)
     });
-    written.map_err(|error| Failure::new(CANNOT_CREATE, format!("cannot make {}: {error}", file.display())))
+    written.map_err(|error| {
+        // The error names a file that only we know of.
+        let why = match error.kind() {
+            ErrorKind::NotFound => "there is no such folder".to_owned(),
+            ErrorKind::PermissionDenied => "this user may not write there".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::new(CANNOT_CREATE, format!("cannot make {}: {why}", file.display()))
+    })
 }

@@ -20,7 +20,7 @@ pub struct Limits {
     /// Requests of the process that are at an upstream, or on their way to or from it; more are answered with 503. Those that
     /// prove nobody's identity stand back from seven eighths on. An open WebSocket is none.
     pub requests: NonZeroU32,
-    /// Responses of the process that are compressed at the same time, each with up to 2.3 MiB of memory; further ones go on
+    /// Responses of the process that are compressed at the same time, each with up to 2 MiB of memory; further ones go on
     /// as they came.
     pub compressed_responses: u32,
     /// How far a thread of the data path may be behind its work before it turns new requests away with 503.
