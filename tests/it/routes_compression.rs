@@ -126,68 +126,89 @@ fn the_client_says_which_coding_and_the_operator_which_of_equals() {
     }
 }
 
-/// What a backend says, what a client says, and what becomes of it: the coding, and what is said of `Vary` and `ETag`.
+/// What a backend says and what a client says, and what becomes of that: the coding, and what is said of `Vary`.
+struct Case {
+    status: &'static str,
+    lines: &'static str,
+    body: Vec<u8>,
+    fields: &'static [(&'static str, &'static str)],
+    coding: &'static str,
+    vary: &'static str,
+}
+
+const GZIP: &[(&str, &str)] = &[("accept-encoding", "gzip")];
+const RANGE: &[(&str, &str)] = &[("accept-encoding", "gzip"), ("range", "bytes=0-9")];
+
+impl Case {
+    /// A page that is left alone.
+    fn alone(lines: &'static str) -> Self {
+        Self { status: "200 OK", lines, body: page(), fields: GZIP, coding: "", vary: "" }
+    }
+
+    /// One that is compressed.
+    fn compressed(lines: &'static str) -> Self {
+        Self { coding: "gzip", vary: "Accept-Encoding", ..Self::alone(lines) }
+    }
+}
+
 #[test]
 fn only_what_may_be_and_gains_by_it_is_compressed() {
     let html = "Content-Type: text/html\r\n";
-    let gzip = [("accept-encoding", "gzip")];
-    let untransformed = [("accept-encoding", "gzip"), ("cache-control", "no-transform")];
-    let ranged = [("accept-encoding", "gzip"), ("range", "bytes=0-9")];
-    let long = page();
-    let short = b"short".to_vec();
-    let varies = ("", "Accept-Encoding");
-    let table: [(&str, String, &Vec<u8>, &[(&str, &str)], (&str, &str)); 21] = [
-        ("200 OK", html.into(), &long, &gzip, ("gzip", "Accept-Encoding")),
-        ("404 Not Found", html.into(), &long, &gzip, ("gzip", "Accept-Encoding")),
-        ("500 Internal Server Error", html.into(), &long, &gzip, ("gzip", "Accept-Encoding")),
-        ("200 OK", format!("{html}Vary: *\r\n"), &long, &gzip, ("gzip", "*")),
-        (
-            "200 OK",
-            format!("{html}Vary: accept-encoding, A\r\n"),
-            &long,
-            &gzip,
-            ("gzip", "accept-encoding, A"),
-        ),
-        ("200 OK", format!("{html}Cache-Control: no-cache\r\n"), &long, &gzip, ("gzip", "Accept-Encoding")),
-        ("200 OK", "Content-Type: Image/SVG+XML\r\n".into(), &long, &gzip, ("gzip", "Accept-Encoding")),
-        ("200 OK", html.into(), &long, &ranged, ("gzip", "Accept-Encoding")),
-        // The client's own wish, and what others get.
-        ("200 OK", html.into(), &long, &untransformed, varies),
+    let untransformed = &[("accept-encoding", "gzip"), ("cache-control", "no-transform")];
+    for case in [
+        Case::compressed(html),
+        Case { status: "404 Not Found", ..Case::compressed(html) },
+        Case { status: "500 Internal Server Error", ..Case::compressed(html) },
+        Case { fields: RANGE, ..Case::compressed(html) },
+        Case { vary: "*", ..Case::compressed("Content-Type: text/html\r\nVary: *\r\n") },
+        Case {
+            vary: "accept-encoding, A",
+            ..Case::compressed("Content-Type: text/html\r\nVary: accept-encoding, A\r\n")
+        },
+        Case::compressed("Content-Type: text/html\r\nCache-Control: no-cache\r\n"),
+        Case::compressed("Content-Type: Image/SVG+XML; charset=utf-8\r\n"),
+        // The client's own wish: others get it otherwise.
+        Case { fields: untransformed, vary: "Accept-Encoding", ..Case::alone(html) },
         // The backend's.
-        ("200 OK", format!("{html}Cache-Control: private, No-Transform\r\n"), &long, &gzip, ("", "")),
-        ("200 OK", format!("{html}Content-Encoding: br\r\n"), &long, &gzip, ("br", "")),
-        ("200 OK", format!("{html}Content-Encoding: identity, br\r\n"), &long, &gzip, ("identity, br", "")),
-        ("206 Partial Content", format!("{html}Content-Range: bytes 0-9/99\r\n"), &long, &ranged, ("", "")),
-        ("206 Partial Content", "Content-Type: text/html\r\n".into(), &long, &ranged, ("", "")),
-        (
-            "416 Range Not Satisfiable",
-            format!("{html}Content-Range: bytes */99\r\n"),
-            &long,
-            &ranged,
-            ("", ""),
-        ),
+        Case::alone("Content-Type: text/html\r\nCache-Control: private, No-Transform\r\n"),
+        Case { coding: "br", ..Case::alone("Content-Type: text/html\r\nContent-Encoding: br\r\n") },
+        Case {
+            coding: "identity, br",
+            ..Case::alone("Content-Type: text/html\r\nContent-Encoding: identity, br\r\n")
+        },
+        Case {
+            status: "206 Partial Content",
+            fields: RANGE,
+            ..Case::alone("Content-Type: text/html\r\nContent-Range: bytes 0-9/99\r\n")
+        },
+        Case { status: "206 Partial Content", fields: RANGE, ..Case::alone("Content-Type: text/html\r\n") },
+        Case {
+            status: "416 Range Not Satisfiable",
+            fields: RANGE,
+            ..Case::alone("Content-Type: text/html\r\nContent-Range: bytes */99\r\n")
+        },
         // Nothing gained.
-        ("200 OK", html.into(), &short, &gzip, ("", "")),
-        ("200 OK", "Content-Type: image/png\r\n".into(), &long, &gzip, ("", "")),
-        ("200 OK", "Content-Type: text/html\r\nContent-Type: text/css\r\n".into(), &long, &gzip, ("", "")),
-        ("200 OK", String::new(), &long, &gzip, ("", "")),
-        ("200 OK", "Content-Type: application/grpc+proto\r\n".into(), &long, &gzip, ("", "")),
-        ("200 OK", "Content-Type: Application/gRPC-Web\r\n".into(), &long, &gzip, ("", "")),
-    ];
-    for (index, (status, lines, body, fields, (coding, vary))) in table.into_iter().enumerate() {
-        let sent = answer(status, &format!("{lines}ETag: \"a\"\r\n"), body);
+        Case { body: vec![b'a'; 1023], ..Case::alone(html) },
+        Case { body: vec![b'a'; 1024], ..Case::compressed(html) },
+        Case::alone("Content-Type: image/png\r\n"),
+        Case::alone("Content-Type: text/html\r\nContent-Type: text/css\r\n"),
+        Case::alone(""),
+        Case::alone("Content-Type: application/grpc+proto\r\n"),
+        Case::alone("Content-Type: Application/gRPC-Web\r\n"),
+    ] {
+        let sent = answer(case.status, &format!("{}ETag: \"a\"\r\n", case.lines), &case.body);
         let backend = Backend::answering(move |_| sent.clone());
         let gate = gate(&backend);
         for version in Version::BOTH {
-            let response = ask(&gate, version, ("GET", "/app/a"), fields);
-            let what = format!("{index} {version:?} {status} {lines}");
-            assert_eq!(response.value("content-encoding").unwrap_or_default(), coding, "{what}");
-            assert_eq!(response.value("vary").unwrap_or_default(), vary, "{what}");
-            let is_compressed = coding == "gzip";
+            let response = ask(&gate, version, ("GET", "/app/a"), case.fields);
+            let what = format!("{version:?} {} {}", case.status, case.lines);
+            assert_eq!(response.value("content-encoding").unwrap_or_default(), case.coding, "{what}");
+            assert_eq!(response.value("vary").unwrap_or_default(), case.vary, "{what}");
+            let is_compressed = case.coding == "gzip";
             assert_eq!(response.values("etag"), [if is_compressed { "W/\"a\"" } else { "\"a\"" }], "{what}");
             let received =
                 if is_compressed { decode("gzip", &response.body).unwrap() } else { response.body };
-            assert!(received == *body, "{what}");
+            assert!(received == case.body, "{what}");
         }
     }
 }
