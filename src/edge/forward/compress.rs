@@ -10,9 +10,8 @@ use crate::edge::fields::{Field, tokens};
 use crate::edge::framing::Framing;
 use crate::edge::route::{Compression, forbids_transforming};
 
-/// Fields that speak of the bytes before they were compressed. Ranges are of what is sent, and we can't cut it anywhere else than
-/// the client has asked; a digest is of the content as it is coded (RFC 9530, sections 2 and 3), and so were those of before
-/// (RFC 3230, RFC 1864).
+/// Fields that speak of the bytes before they were compressed. The backend would cut its ranges out of those; and a digest is of
+/// the content as it is coded (RFC 9530, sections 2 and 3), as were the digests of before (RFC 3230, RFC 1864).
 const OF_BYTES: [&str; 5] = ["accept-ranges", "content-digest", "repr-digest", "digest", "content-md5"];
 
 /// Lines of trailer fields, less those that speak of the bytes before they were compressed.
@@ -120,4 +119,37 @@ fn vary(fields: &[Field<'_>]) -> Vec<u8> {
         names.push(b"Accept-Encoding");
     }
     names.join(&b", "[..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_response_varies_by_is_said_once() {
+        for (lines, expected) in [
+            (&[][..], "Accept-Encoding"),
+            (&["Cookie"], "Cookie, Accept-Encoding"),
+            (&["Cookie, accept-encoding"], "Cookie, accept-encoding"),
+            (&["Cookie", "Origin ,Accept"], "Cookie, Origin, Accept, Accept-Encoding"),
+            (&["Cookie, *"], "*"),
+            (&["Accept-Encodings"], "Accept-Encodings, Accept-Encoding"),
+        ] {
+            let field = |line: &&'static str| Field { name: b"Vary", value: line.as_bytes() };
+            let fields: Vec<_> = lines.iter().map(field).collect();
+            assert_eq!(String::from_utf8(vary(&fields)).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn digests_leave_the_trailers_and_nothing_else_does() {
+        for (lines, expected) in [
+            ("", ""),
+            ("A: b\r\n", "A: b\r\n"),
+            ("content-digest: a\r\nA: b\r\nRepr-Digest: c\r\nDigest: d\r\nContent-MD5: e\r\n", "A: b\r\n"),
+            ("A: Digest: b\r\nDigests: c\r\n", "A: Digest: b\r\nDigests: c\r\n"),
+        ] {
+            assert_eq!(without_digests(lines.as_bytes()), expected.as_bytes(), "{lines}");
+        }
+    }
 }
