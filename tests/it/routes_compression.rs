@@ -8,6 +8,7 @@ use crate::support::decoder::decode;
 use crate::support::gate::{CERT, Gate, Settings, WWW};
 use crate::support::http2::Version;
 use crate::support::pki::Ca;
+use crate::support::process::run;
 
 const ROUTES: &str = "
   - { path: /, require: nothing, upstream: banking }
@@ -306,4 +307,38 @@ fn what_a_route_says_beside_it_holds_too() {
         assert_eq!((refused.status, refused.value("content-encoding")), (403, None));
         assert!(refused.text().contains("<html"), "{}", refused.text());
     }
+}
+
+#[test]
+fn curl_reads_it_over_both_versions() {
+    let backend = Backend::answering(|_| answer("200 OK", "Content-Type: text/html\r\n", &page()));
+    let gate = gate(&backend);
+    let authority = gate.folder.path().join("ca.pem");
+    let (port, authority) = (gate.address.port(), authority.to_str().unwrap());
+    for version in ["--http1.1", "--http2"] {
+        for coding in ["", "gzip", "br", "zstd"] {
+            let accept = format!("Accept-Encoding: {coding}");
+            let own: &[&str] = if coding.is_empty() { &[] } else { &["-H", &accept] };
+            let resolve = format!("{WWW}:{port}:127.0.0.1");
+            let url = format!("https://{WWW}:{port}/app/a");
+            let words = [
+                "-q",
+                "-sS",
+                "--noproxy",
+                "*",
+                "--compressed",
+                version,
+                "--cacert",
+                authority,
+                "--resolve",
+                &resolve,
+            ];
+            let words: Vec<_> = words.iter().chain(own).copied().chain([url.as_str()]).collect();
+            assert!(run("curl", &words).good().as_bytes() == page(), "{version} {coding}");
+        }
+    }
+    gate.log_line(8);
+    assert!(
+        gate.access_log().iter().all(|line| line["bytes_out"].as_u64().unwrap() < page().len() as u64 / 3)
+    );
 }

@@ -159,6 +159,9 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
+    use proptest::prelude::*;
+
+    use super::encoder::tests::decoded;
     use super::*;
     use crate::config::Limits;
     use crate::edge::load::Load;
@@ -245,6 +248,48 @@ mod tests {
                 });
             }
             assert_eq!(kinds, "pdpd", "{coding:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// Whatever comes, and whenever the source pauses: a decoder has all of it then, and at the end.
+        #[test]
+        fn nothing_is_lost_and_nothing_waits(
+            parts in prop::collection::vec(prop_oneof![
+                2 => Just(None),
+                3 => prop::collection::vec(any::<u8>(), 1..50).prop_map(Some),
+                1 => (1..150_000_usize, any::<u8>()).prop_map(|(length, byte)| Some(vec![byte; length])),
+            ], 0..20),
+            coding in prop::sample::select(&Coding::ALL[..]),
+        ) {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let end = Some(Ok(Part::End(Bytes::from_static(b"A: b\r\n"))));
+            let given = parts.iter().map(|part| part.clone().map(|part| Ok(Part::Data(part.into()))));
+            let mut source = Source::new(given.chain([end]));
+            let (mut compressing, mut came) = (compressing(coding), Vec::new());
+            let expected = parts.iter().flatten().flatten().copied().collect::<Vec<u8>>();
+            loop {
+                let pauses = source.parts.len();
+                match compressing.poll_part(&mut cx, |_| source.poll()) {
+                    Poll::Ready(Ok(Part::Data(data))) => {
+                        prop_assert!(!data.is_empty());
+                        came.extend_from_slice(&data);
+                    }
+                    Poll::Ready(Ok(Part::End(trailers))) => {
+                        prop_assert_eq!(&trailers[..], b"A: b\r\n");
+                        break;
+                    }
+                    Poll::Ready(Err(failure)) => panic!("{failure:?}"),
+                    // The turn is over, or the source has paused: then it was asked, and gave nothing.
+                    Poll::Pending if compressing.ahead.is_empty() && source.parts.len() < pauses => {
+                        prop_assert!(decoded(coding, &came) == expected[..source.given]);
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            prop_assert!(decoded(coding, &came) == expected);
         }
     }
 
