@@ -76,6 +76,10 @@ impl Compressing {
         loop {
             let is_ended = !matches!(self.stage, Stage::Body);
             if self.encoded.len() >= WORTHWHILE || is_ended && !self.encoded.is_empty() {
+                // With the last of it, all is said, unless trailers follow.
+                if matches!(&self.stage, Stage::Ended(trailers) if trailers.is_empty()) {
+                    self.stage = Stage::Over;
+                }
                 return Poll::Ready(Ok(self.take()));
             }
             if is_ended {
