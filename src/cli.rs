@@ -8,6 +8,7 @@ pub mod completions;
 pub mod demo;
 mod failure;
 mod logging;
+pub mod maintenance;
 pub mod man;
 mod operations;
 pub mod pepper;
@@ -37,6 +38,7 @@ enum Command {
     Serve(serve::Arguments),
     Reload(reload::Arguments),
     Upstream(upstream::Arguments),
+    Maintenance(maintenance::Arguments),
     Check(check::Args),
     Schema(schema::Args),
     Ca(ca::Arguments),
@@ -63,6 +65,7 @@ pub fn run() -> ExitCode {
             Command::Serve(arguments) => serve::run(&arguments, &Clock::System),
             Command::Reload(arguments) => reload::run(&arguments),
             Command::Upstream(arguments) => upstream::run(&arguments),
+            Command::Maintenance(arguments) => maintenance::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Ca(arguments) => ca::run(&arguments, &Clock::System),

@@ -72,8 +72,9 @@ pub use reference::reference;
 pub use reload::{Reload, needs_restart};
 pub use resumption::{Resumption, TicketSource};
 pub use route::{
-    Cors, FieldEdits, FieldMatch, FieldPattern, FixedAnswer, Method, Origin, PathPlace, Redirect,
-    RedirectStatus, RedirectTarget, Require, Rewrite, Route, RouteLimits, RouteRole, RouteTimeouts,
+    Coding, Compression, Cors, FieldEdits, FieldMatch, FieldPattern, FixedAnswer, MediaRange, Method, Origin,
+    PathPlace, Redirect, RedirectStatus, RedirectTarget, Require, Rewrite, Route, RouteLimits, RouteRole,
+    RouteTimeouts,
 };
 pub use schema::{schema, schema_text};
 pub use sign_in::{

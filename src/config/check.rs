@@ -4,6 +4,7 @@
 //! upstream with a bad endpoint still exists.
 
 mod assertion;
+mod compression;
 mod headers;
 mod issuing;
 mod matching;

@@ -20,6 +20,9 @@ pub struct Limits {
     /// Requests of the process that are at an upstream, or on their way to or from it; more are answered with 503. Those that
     /// prove nobody's identity stand back from seven eighths on. An open WebSocket is none.
     pub requests: NonZeroU32,
+    /// Responses of the process that are compressed at the same time, each with up to 2 MiB of memory; further ones go on
+    /// as they came.
+    pub compressed_responses: u32,
     /// How far a thread of the data path may be behind its work before it turns new requests away with 503.
     pub lag: Period,
     /// The least that a client must send of a request body, and take of a response, while it is waited for (408, or the end of
@@ -56,6 +59,7 @@ impl Default for Limits {
             connections: count(20_000),
             connections_per_source: None,
             requests: count(20_000),
+            compressed_responses: 256,
             lag: Period::milliseconds(500),
             min_rate: ByteRate::new(240),
             min_rate_grace: Period::seconds(60),

@@ -19,6 +19,16 @@ pub struct Maintenance {
     pub retry_after: Period,
 }
 
+impl Maintenance {
+    /// Bytes that a page may have.
+    pub const LARGEST: u64 = 1 << 20;
+
+    /// Whether the content of the file is a page that people can see.
+    pub fn is_page(content: &[u8]) -> bool {
+        content.trim_ascii_start().starts_with(b"<") && content.len() as u64 <= Self::LARGEST
+    }
+}
+
 const fn five_minutes() -> Period {
     Period::seconds(300)
 }

@@ -1,6 +1,7 @@
 //! `routes`: which requests go where, and what they demand.
 
 mod answers;
+mod compression;
 mod cors;
 mod matching;
 mod terms;
@@ -18,6 +19,7 @@ use super::{
 use crate::domain::Role;
 
 pub use answers::{FixedAnswer, Redirect, RedirectStatus, RedirectTarget};
+pub use compression::{Coding, Compression, MediaRange};
 pub use cors::{Cors, Origin};
 pub use matching::{FieldMatch, FieldPattern, Method, PathPlace};
 pub use terms::{FieldEdits, Rewrite, RouteLimits, RouteTimeouts};
@@ -73,6 +75,9 @@ pub struct Route {
     /// Which pages of other origins may read the answers; what the backend says decides if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
+    /// Which answers are compressed for clients that take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
     /// Closes this route while a file is there, as the global `maintenance` closes all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Maintenance>,

@@ -1,6 +1,7 @@
 //! Forwarding: the request's head as the upstream gets it, and the exchange itself.
 
 mod answer;
+mod compress;
 mod exchange;
 mod request;
 mod response;

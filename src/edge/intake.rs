@@ -25,6 +25,7 @@ use super::sessions::{self, Known, Question};
 use super::target::{Target, is_below};
 use super::trail::Trail;
 use crate::clock;
+use crate::config::Coding;
 use crate::domain::{Identity, PORTAL, SessionEnd, Source, Standing};
 
 /// A request's head, the same for HTTP/1.1 and HTTP/2.
@@ -82,6 +83,8 @@ pub(super) struct Admitted {
     pub(super) terms: Arc<Terms>,
     /// What its answer tells pages of other origins.
     pub(super) leave: Leave,
+    /// In which coding the client would like its answer, if its route has it compressed.
+    pub(super) coding: Option<Coding>,
     /// When the exchange must be over.
     pub(super) ends: Option<Instant>,
     /// Request line and fields as the upstream gets them, but for an assertion.
@@ -202,6 +205,9 @@ pub(super) fn admit(
     let terms = grant.route.terms.clone();
     let target = Target { path: terms.rewritten(&target.path), query: target.query };
     let leave = terms.cors.as_ref().map(|cors| cors.leave(request.fields)).unwrap_or_default();
+    // HTTP/1.0 has no chunks: there a length tells a whole answer, and it stays.
+    let coding = terms.compression.as_ref().filter(|_| request.protocol != "1.0");
+    let coding = coding.and_then(|compression| compression.choose(request.fields));
     let permit = grant.permit();
     let is_too_large =
         matches!(request.framing, Some(Framing::Length(length)) if length > terms.request_body);
@@ -250,6 +256,7 @@ pub(super) fn admit(
         ends: terms.total.map(|total| clock::instant() + total),
         terms,
         leave,
+        coding,
         framing: request.framing,
         expects_continue,
         upgrade: request.upgrade,

@@ -27,6 +27,7 @@ const RECOVERY: Duration = Duration::from_secs(1);
 pub struct Load {
     pub(super) connections: AtomicUsize,
     requests: AtomicUsize,
+    compressed: AtomicUsize,
     hasher: RandomState,
     sources: Box<[Mutex<HashMap<Source, u32>>]>,
 }
@@ -58,6 +59,7 @@ impl Default for Load {
         Self {
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
+            compressed: AtomicUsize::new(0),
             hasher: RandomState::new(),
             sources: (0..SHARDS).map(|_| Mutex::default()).collect(),
         }
@@ -87,6 +89,13 @@ impl Load {
         if open < most { Ok(guard) } else { Err(Shed::Requests) }
     }
 
+    /// Counts a response that is to be compressed until the guard is dropped, if there is room for one more.
+    pub(super) fn begin_compression(self: &Arc<Self>, limits: &Limits) -> Option<CompressedResponse> {
+        let guard = CompressedResponse(self.clone());
+        let open = self.compressed.fetch_add(1, Ordering::Relaxed);
+        (open < limits.compressed_responses as usize).then_some(guard)
+    }
+
     /// Counts a connection of a source until the guard is dropped, if it has fewer than `most`.
     pub(super) fn begin_connection(self: &Arc<Self>, source: Source, most: u32) -> Option<FromSource> {
         let mut sources = self.of(source);
@@ -110,6 +119,15 @@ pub(super) struct OpenRequest(Arc<Load>);
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A response that is being compressed.
+pub(super) struct CompressedResponse(Arc<Load>);
+
+impl Drop for CompressedResponse {
+    fn drop(&mut self) {
+        self.0.compressed.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::connection::{Connection, Verdict};
 use super::failure::{Failure, Fault};
-use super::load::OpenRequest;
+use super::load::{CompressedResponse, OpenRequest};
 use super::rates::Quota;
 use super::request_id::RequestId;
 use super::route::Notice;
@@ -18,7 +18,7 @@ use super::trail::Trail;
 use super::upstream::Endpoint;
 use crate::clock;
 use crate::domain;
-use crate::ops::Entry;
+use crate::ops::{Entry, Metrics};
 
 /// One request under way. Dropping it is the end of the request, however it came about.
 pub(super) struct Record {
@@ -146,6 +146,21 @@ impl Record {
             || self.connection.visitor(&self.verdict, self).source.to_string(),
             |identity| format!("{} {}", identity.contract, identity.user),
         )
+    }
+
+    /// What is counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.connection.worker.metrics
+    }
+
+    /// A place among the responses that are compressed, if there is one.
+    pub(super) fn begin_compression(&self) -> Option<CompressedResponse> {
+        let worker = &self.connection.worker;
+        let place = worker.load.begin_compression(&self.rules().policy.limits);
+        if place.is_none() {
+            worker.metrics.compressions_shed.inc();
+        }
+        place
     }
 
     /// What an upstream that has connections introduced is told of whose this is.

@@ -5,6 +5,7 @@
 
 mod action;
 mod closure;
+mod compression;
 mod cors;
 mod places;
 mod terms;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 pub(super) use self::action::{Action, Own};
 use self::closure::Closure;
 pub(super) use self::closure::Notice;
+pub(super) use self::compression::{Compression, forbids_transforming};
 pub(super) use self::cors::{Cors, Leave};
 use self::places::Places;
 pub(super) use self::terms::{Edits, Terms};

@@ -103,6 +103,12 @@ metrics! {
     request_duration: HistogramVec = "sekisho_request_duration_seconds" ["host"];
     /// Time from forwarding a request to the head of its response, in seconds, by upstream.
     upstream_first_byte: HistogramVec = "sekisho_upstream_first_byte_seconds" ["upstream"];
+    /// Bytes of responses that were compressed, as they came from upstreams, by coding.
+    compressed_in: IntCounterVec = "sekisho_compression_input_bytes_total" ["coding"];
+    /// Bytes of the same responses as they went on to clients, by coding.
+    compressed_out: IntCounterVec = "sekisho_compression_output_bytes_total" ["coding"];
+    /// Responses that were not compressed, because limits.compressed_responses was reached.
+    compressions_shed: IntCounter = "sekisho_compressions_shed_total";
     /// Connections to upstreams that were opened, by upstream.
     upstream_connects: IntCounterVec = "sekisho_upstream_connects_total" ["upstream"];
     /// Exchanges with upstreams that failed, by upstream and cause.

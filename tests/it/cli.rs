@@ -3,6 +3,7 @@
 mod ca;
 mod check;
 mod issuing;
+mod maintenance;
 mod manual;
 mod serve;
 mod staff;

@@ -47,6 +47,7 @@ mod routes_terms;
 mod routes_answers;
 mod routes_maintenance;
 mod routes_cors;
+mod routes_compression;
 mod smuggling;
 mod smuggling_http2;
 mod chunks;

@@ -11,7 +11,7 @@ impl Report<'_> {
         self.edits(&format!("{pointer}/request_headers"), &route.request_headers, "cookie");
         self.edits(&format!("{pointer}/response_headers"), &route.response_headers, "set-cookie");
         if route.upstream.is_none() {
-            for key in ["request_headers", "limits", "timeouts"] {
+            for key in ["request_headers", "compression", "limits", "timeouts"] {
                 let place = format!("{pointer}/{key}");
                 if self.source.contains(&place) {
                     self.problem(&place, format!("`{key}` is for a route with an `upstream`"));
@@ -26,6 +26,7 @@ impl Report<'_> {
             let message = "no origin: leave `cors` out if no page of another origin may read";
             self.problem(&format!("{pointer}/cors/origins"), message);
         }
+        self.compression(pointer, route);
     }
 
     fn does_one_thing(&mut self, pointer: &str) {

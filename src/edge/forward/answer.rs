@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use super::ResponseHead;
 use super::exchange::{Answer, Broken, Exchange};
 use crate::edge::failure::Failure;
+use crate::edge::framing::Framing;
 use crate::edge::intake::Admitted;
 use crate::edge::record::Record;
 use crate::edge::timer::Timer;
@@ -78,6 +79,7 @@ async fn tried(
                 if admitted.permit.is_personal() {
                     head.keep_personal();
                 }
+                compress(record, admitted, &mut exchange, &mut head);
                 return Ok((exchange, head));
             }
             Err(broken) => {
@@ -93,6 +95,23 @@ async fn tried(
                 attempt.take_back(exchange.into_line());
             }
         }
+    }
+}
+
+/// Has the response compressed, if its route wants that, the client does, and there is a place for one more body.
+fn compress(record: &Record, admitted: &Admitted, exchange: &mut Exchange, head: &mut ResponseHead) {
+    let Some(compression) = &admitted.terms.compression else { return };
+    let has_body = head.framing != Framing::Length(0);
+    let mut place = None;
+    let coding = head.compress(compression, || {
+        let coding = admitted.coding?;
+        if has_body {
+            place = Some(record.begin_compression()?);
+        }
+        Some(coding)
+    });
+    if let (Some(coding), Some(place)) = (coding, place) {
+        exchange.compress(coding, place, record.metrics());
     }
 }
 

@@ -4,6 +4,7 @@
 //! it has read everything, and nothing needs a task or a channel of its own. Memory is bounded by the parts in hand:
 //! the client is read only when the upstream has taken what was read before, and the other way round.
 
+mod compressing;
 mod course;
 mod over_http1;
 mod over_http2;
@@ -15,15 +16,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::compressing::Compressing;
 use self::course::Course;
 use self::over_http1::OverHttp1;
 use self::over_http2::OverHttp2;
 use super::ResponseHead;
+use super::compress::without_digests;
+use crate::config::Coding;
 use crate::edge::failure::Failure;
 use crate::edge::intake::Admitted;
+use crate::edge::load::CompressedResponse;
 use crate::edge::rules::Rules;
 use crate::edge::timer::Timer;
 use crate::edge::upstream::{Line, Link};
+use crate::ops::Metrics;
 
 /// A head of a response may be so long.
 const LONGEST_HEAD: usize = 64 << 10;
@@ -76,6 +82,8 @@ impl From<Failure> for Broken {
 pub(in crate::edge) struct Exchange {
     course: Course,
     way: Way,
+    /// What compresses the body of the response; few have that, and only they pay for it.
+    compressing: Option<Box<Compressing>>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "no box on the way that nearly everything goes")]
@@ -98,7 +106,12 @@ impl Exchange {
             Line::Link(link) => Way::Http1(OverHttp1::begin(admitted, head, link)),
             Line::Lane(lane) => Way::Http2(Box::new(OverHttp2::begin(admitted, &head, lane)?)),
         };
-        Ok(Self { course, way })
+        Ok(Self { course, way, compressing: None })
+    }
+
+    /// Has the response's body compressed on its way to the client, as long as it has its `place`.
+    pub(in crate::edge) fn compress(&mut self, coding: Coding, place: CompressedResponse, metrics: &Metrics) {
+        self.compressing = Some(Box::new(Compressing::new(coding, place, metrics)));
     }
 
     /// So long, but no longer than until the exchange must be over.
@@ -113,7 +126,8 @@ impl Exchange {
 
     /// The trailer fields of the response that may go on, as lines.
     pub(in crate::edge) fn trailer_lines(&self, section: &[u8]) -> Result<Vec<u8>, &'static str> {
-        self.course.trailer_lines(section)
+        let lines = self.course.trailer_lines(section)?;
+        Ok(if self.compressing.is_some() { without_digests(&lines) } else { lines })
     }
 
     /// Bytes of the request's body that were taken from the client.
@@ -127,10 +141,11 @@ impl Exchange {
     }
 
     /// Whether the response was read to its end.
-    pub(in crate::edge) const fn is_over(&self) -> bool {
-        match &self.way {
-            Way::Http1(way) => way.is_over(),
-            Way::Http2(way) => way.is_over(),
+    pub(in crate::edge) fn is_over(&self) -> bool {
+        match (&self.compressing, &self.way) {
+            (Some(compressing), _) => compressing.is_over(),
+            (None, Way::Http1(way)) => way.is_over(),
+            (None, Way::Http2(way)) => way.is_over(),
         }
     }
 
@@ -154,9 +169,14 @@ impl Exchange {
         source: &mut S,
         timer: &Timer,
     ) -> Poll<Result<Part, Failure>> {
-        match &mut self.way {
-            Way::Http1(way) => way.poll_part(cx, &mut self.course, source, timer),
-            Way::Http2(way) => way.poll_part(cx, &mut self.course, source, timer),
+        let Self { course, way, compressing } = self;
+        let mut poll_part = |cx: &mut Context<'_>| match way {
+            Way::Http1(way) => way.poll_part(cx, course, source, timer),
+            Way::Http2(way) => way.poll_part(cx, course, source, timer),
+        };
+        match compressing {
+            None => poll_part(cx),
+            Some(compressing) => compressing.poll_part(cx, poll_part),
         }
     }
 

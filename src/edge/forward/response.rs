@@ -163,6 +163,13 @@ impl ResponseHead {
         fields.retain(|(name, _)| !bytes[name.clone()].eq_ignore_ascii_case(HTTP1_ONLY));
     }
 
+    /// Has it say these fields and no others: what the route edits, and what we add, is among them.
+    pub(super) fn say_instead(&mut self, bytes: Bytes, fields: Vec<(Range<usize>, Range<usize>)>) {
+        (self.bytes, self.fields) = (bytes, fields);
+        (self.terms, self.leave, self.no_store) = (None, Leave::new(), false);
+        self.added.clear();
+    }
+
     /// Has the route's own fields set and removed, and says what pages of other origins may do.
     pub(super) fn edit(&mut self, terms: &Arc<Terms>, leave: Leave) {
         self.terms = Some(terms.clone());

@@ -11,9 +11,6 @@ use bytes::Bytes;
 
 use crate::config::Maintenance;
 
-/// The largest page that is read.
-const LARGEST: u64 = 1 << 20;
-
 /// A file that closes routes while it is there.
 #[derive(Debug)]
 pub(in crate::edge) struct Closure {
@@ -55,9 +52,9 @@ impl Closure {
             Ok(file) => {
                 let mut text = Vec::new();
                 // One that can't be read, a folder for instance, closes the routes all the same.
-                let read = file.take(LARGEST + 1).read_to_end(&mut text);
-                let is_html = text.trim_ascii_start().starts_with(b"<") && text.len() as u64 <= LARGEST;
-                Some(read.is_ok() && is_html).map(|is_page| is_page.then(|| text.into()))
+                let read = file.take(Maintenance::LARGEST + 1).read_to_end(&mut text);
+                let is_page = read.is_ok() && Maintenance::is_page(&text);
+                Some(is_page.then(|| text.into()))
             }
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
             // It is there, and is a secret of somebody's.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::Cors;
+use super::{Compression, Cors};
 use crate::config::{self, FieldEdits, Limits, PathPlace, Timeouts};
 use crate::edge::fields::{Field, folded, is_folded};
 
@@ -13,6 +13,8 @@ pub(in crate::edge) struct Terms {
     rewrite: Option<Rewrite>,
     /// For pages of other origins.
     pub(in crate::edge) cors: Option<Cors>,
+    /// Which answers are compressed.
+    pub(in crate::edge) compression: Option<Compression>,
     /// Towards the backend.
     pub(in crate::edge) request: Edits,
     /// Towards the client.
@@ -53,6 +55,7 @@ impl Terms {
         Self {
             rewrite: Rewrite::new(route),
             cors: route.cors.as_ref().map(Cors::new),
+            compression: route.compression.as_ref().map(Compression::new),
             request: Edits::new(&route.request_headers),
             response: Edits::new(&route.response_headers),
             request_body: route.limits.request_body.unwrap_or(limits.body).bytes(),
