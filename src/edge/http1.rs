@@ -267,8 +267,11 @@ impl<Io: ClientIo> Http1<Io> {
             && (decoder.is_over() || exchange.takes_body());
         let delimiting = Delimiting::of(&head, admitted.is_head, client.minor, keeps_alive);
         response_head::write(&mut self.write, &head, delimiting);
+        // In chunks, a body that is over still has its last one.
+        let mut is_ended = !delimiting.is_chunked() && exchange.is_over();
         let relayed = std::future::poll_fn(|cx| {
-            self.poll_relay(cx, &mut exchange, &mut decoder, &mut record, delimiting.is_chunked())
+            let ending = (delimiting.is_chunked(), &mut is_ended);
+            self.poll_relay(cx, &mut exchange, &mut decoder, &mut record, ending)
         })
         .await;
         record.bytes_in = exchange.bytes_in();
@@ -341,18 +344,17 @@ impl<Io: ClientIo> Http1<Io> {
         if self.is_client_gone(cx, exchange) { Poll::Ready(Err(gone)) } else { Poll::Pending }
     }
 
-    /// Brings the response's body to the client.
+    /// Brings the response's body to the client: in chunks or not, and up to where it has ended.
     fn poll_relay(
         &mut self,
         cx: &mut Context<'_>,
         exchange: &mut Exchange,
         decoder: &mut Decoder,
         record: &mut Record,
-        is_chunked: bool,
+        (is_chunked, is_ended): (bool, &mut bool),
     ) -> Poll<Result<(), Failure>> {
-        let mut is_over = exchange.is_over();
         loop {
-            while !is_over && !self.is_stalled && self.data.is_empty() && self.write.len() < HIGH_WATER {
+            while !*is_ended && !self.is_stalled && self.data.is_empty() && self.write.len() < HIGH_WATER {
                 let mut source = RequestBody { io: &mut self.io, read: &mut self.read, decoder };
                 match exchange.poll_part(cx, &mut source, &self.timer) {
                     Poll::Ready(Ok(Part::Data(data))) => {
@@ -360,7 +362,7 @@ impl<Io: ClientIo> Http1<Io> {
                         self.queue(data, is_chunked);
                     }
                     Poll::Ready(Ok(Part::End(trailers))) => {
-                        is_over = true;
+                        *is_ended = true;
                         if is_chunked {
                             let lines = exchange.trailer_lines(&trailers).map_err(Failure::UpstreamBroken)?;
                             self.queue_end(&lines);
@@ -382,7 +384,7 @@ impl<Io: ClientIo> Http1<Io> {
                     self.go_on()?;
                     exchange.await_part(&self.timer);
                 }
-                Poll::Ready(Ok(())) if is_over => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) if *is_ended => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) if self.is_client_gone(cx, exchange) => {
                     return Poll::Ready(Err(Failure::ClientGone));
                 }

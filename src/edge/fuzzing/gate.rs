@@ -103,7 +103,7 @@ fn worker(backend: &Backend) -> Arc<Worker> {
     let log = AccessLog::open(LogTarget::Off, &metrics, &Readiness::default()).expect("no file");
     let yaml = format!(
         "listeners: [{{ bind: '127.0.0.1:0' }}]\nhosts:\n  {HOST}: {{ tls: {{ certificate: a, key: b }}, client_certificate: none }}\n\
-         routes: [{{ path: /, require: nothing, upstream: backend }}]\nupstreams: {{ backend: {{ endpoints: ['{}'] }} }}\n",
+         routes: [{{ path: /, require: nothing, upstream: backend }}, {{ path: /compressed, require: nothing, upstream: backend, compression: {{ }} }}]\nupstreams: {{ backend: {{ endpoints: ['{}'] }} }}\n",
         backend.address
     );
     let config = config::parse("sekisho.yaml".as_ref(), &yaml).unwrap_or_else(|bad| panic!("{bad}")).config;
@@ -323,6 +323,22 @@ mod tests {
         let (text, seen) = told("GET /a HTTP/1.1\r\nHOST\r\nHOST\r\n\r\n", None);
         assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{text}");
         assert_eq!(seen, 0);
+    }
+
+    /// Wherever in its body the client's side is full: the last part may be what fills it.
+    #[test]
+    fn a_compressed_response_ends_with_the_last_chunk() {
+        let request = format!("GET /compressed HTTP/1.1\r\nHost: {HOST}\r\nAccept-Encoding: gzip\r\n\r\n");
+        let mut random = fastrand::Rng::with_seed(7);
+        let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(160 << 10).collect();
+        for length in (64 << 10..noise.len()).step_by(3 << 10) {
+            let head =
+                format!("HTTP/1.1 200 x\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n");
+            let (told, seen) =
+                converse(request.as_bytes(), Some([head.as_bytes(), &noise[..length]].concat()));
+            let has_ended = told.ends_with(b"\r\n0\r\n\r\n");
+            assert_eq!((has_ended, told.len() > length, seen), (true, true, 1), "{length}");
+        }
     }
 
     #[test]
