@@ -73,6 +73,48 @@ mod tests {
         }
     }
 
+    /// For a few seconds what `fuzz/run` does for as long as one likes: without its sense for what is new, but always the same.
+    #[test]
+    fn what_is_made_of_the_corpora_holds() {
+        for (name, target) in TARGETS {
+            let corpus: Vec<Vec<u8>> = {
+                let mut inputs = inputs(name);
+                inputs.sort();
+                inputs.iter().map(|input| fs::read(input).unwrap()).collect()
+            };
+            let mut random = fastrand::Rng::with_seed(2026);
+            for _ in 0..MADE_UP {
+                let data = made_up(&corpus, &mut random);
+                let held = std::panic::catch_unwind(|| target(&data));
+                assert!(held.is_ok(), "{name}: {:?}", data.escape_ascii().to_string());
+            }
+        }
+    }
+
+    /// So many inputs for each target.
+    const MADE_UP: usize = 500;
+
+    /// One input changed in a few places, some by what another one has.
+    fn made_up(corpus: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
+        let mut data = corpus[random.usize(..corpus.len())].clone();
+        for _ in 0..random.usize(1..6) {
+            let other = &corpus[random.usize(..corpus.len())];
+            let at = random.usize(..=data.len());
+            let end = random.usize(at..=data.len().min(at + 16));
+            let begin = random.usize(..=other.len());
+            let part = &other[begin..random.usize(begin..=other.len().min(begin + 64))];
+            match random.u8(..5) {
+                0 => drop(data.drain(at..end)),
+                1 => drop(data.splice(at..end, part.iter().copied())),
+                2 => data.insert(at, random.u8(..)),
+                3 => data.extend_from_within(at..end),
+                _ if at < data.len() => data[at] ^= 1 << random.u8(..8),
+                _ => data.truncate(at / 2),
+            }
+        }
+        data
+    }
+
     #[test]
     fn each_target_has_a_program_in_fuzz() {
         let root = env!("CARGO_MANIFEST_DIR");
