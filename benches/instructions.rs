@@ -1,5 +1,5 @@
 //! What the gate spends on one operation, in user-space instructions of its process, counted by valgrind. A busy machine
-//! can't hide a regression in them, and can't invent one; what time an operation takes, `benches/peers` measures.
+//! can't hide a regression in them, and can't invent one; what time an operation takes, docs/PERFORMANCE.md says.
 //!
 //! ```text
 //! cargo bench --bench instructions                # counts, and holds the figures against benches/instructions.txt
@@ -12,7 +12,7 @@
 //! The gate runs in a process of its own under callgrind, with what a bank's would have: a required client certificate, a
 //! revocation list, the access log. One client asks one thing after another over loopback. Each case is counted twice, with
 //! so many operations and with twice as many: the difference is theirs alone, without what the start and the clock's ticks
-//! cost. The figures that are kept are those of CI's build (`CARGO_PROFILE_DEV_OPT_LEVEL=2 cargo bench --profile dev`), which shares
+//! cost. The figures that are kept are those of CI's build (`CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo bench --profile dev`), which shares
 //! what the tests have built; what is shipped, with link-time optimisation, spends less.
 
 use std::collections::BTreeMap;
