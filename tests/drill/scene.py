@@ -319,7 +319,9 @@ user operator on >operator ~* &* +@all
 
     def wait_for_standby(self, primary):
         """Until the standby has everything; from then on nothing is done that it doesn't have."""
-        until("a standby", lambda: primary.sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == "1")
+        # A sender whose standby was cut off calls itself streaming for a minute.
+        heard = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND reply_time > now() - interval '2 s'"
+        until("a standby", lambda: primary.sql(heard) == "1")
         primary.require_standby(True)
         until("a synchronous standby", lambda: primary.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum'") == "1")
 
