@@ -148,7 +148,9 @@ fn what_is_lost_is_found(house: &mut House, backup: impl Fn(&House), restore: im
         .good()
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .map(|record| [&record["kind"], &record["user"]].map(|word| word.as_str().unwrap().to_owned()).join(" "))
+        .map(|record| {
+            [&record["kind"], &record["user"]].map(|word| word.as_str().unwrap().to_owned()).join(" ")
+        })
         .collect();
     assert_eq!(done, ["revoked ito", "permitted suzuki", "credential_issued suzuki", "suspended tanaka"]);
 
