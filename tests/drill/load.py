@@ -254,7 +254,7 @@ def guesses(users):
     for user in users:
         for turn in range(12):
             gate = random.randrange(len(scene["gates"]))
-            # Right at last, which must not help any more.
+            # Right at last, which must not help any more, unless too few were looked at.
             is_last = turn == 11
             seen = []
 
@@ -264,7 +264,7 @@ def guesses(users):
                     seen.append(type_pin(person, user, scene["pin"] if is_last else f"wrong{turn}")[0])
                 finally:
                     person.close()
-                if seen[-1] not in (200, 403):
+                if seen[-1] not in (200, 403) and not (is_last and seen[-1] == 303):
                     raise Refused(f"sign-in {seen[-1]}")
 
             # Nobody types it again for them: an answer that was lost is one try.
