@@ -30,6 +30,8 @@ const LONGEST: Duration = Duration::from_secs(300);
 const FIRST: Duration = Duration::from_secs(5);
 /// After a look-up that failed.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How often an upstream is looked at of which no endpoint is well: each look longer is an outage longer.
+const OUT: Duration = Duration::from_secs(1);
 /// How often what metrics say of endpoints is brought up to date.
 const COUNT: Duration = Duration::from_secs(1);
 
@@ -208,8 +210,9 @@ async fn look(upstream: Arc<Upstream>) {
     loop {
         upstream.look().await;
         let Some(health) = &upstream.settings().health else { return };
-        // Give or take a tenth, so that gateways that were started together don't ask together for ever.
         let every = health.every.get();
+        let every = if upstream.is_out() { every.min(OUT) } else { every };
+        // Give or take a tenth, so that gateways that were started together don't ask together for ever.
         tokio::time::sleep(jittered(every)).await;
     }
 }

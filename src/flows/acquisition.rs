@@ -257,6 +257,9 @@ impl Acquisition {
         };
         // Written down first: what was signed can be held against what is registered.
         self.write_down("credential_issued", identity, &signed.serial, visitor).await?;
+        if new.acquired.is_some() {
+            self.write_down("credential_acquired", identity, &signed.serial, visitor).await?;
+        }
         let outcome = self.directory().issue(&new, self.now()).await?;
         match outcome {
             IssueOutcome::Issued => (self.settings.observer)(if renews { "renewed" } else { "issued" }),

@@ -27,6 +27,8 @@ const SOON: Duration = Duration::from_secs(30 * 86_400);
 const VERY_SOON: Duration = Duration::from_secs(10 * 86_400);
 /// How long a claim lasts. The conversation with the mail server is over by then, or given up.
 const CLAIM: SignedDuration = SignedDuration::from_mins(10);
+/// How long it is waited before the directory is told again that a notice was sent.
+const AGAIN: Duration = Duration::from_secs(1);
 /// After so long of failures a notice is given up.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(72);
 /// The first and the longest time until the next try, in seconds.
@@ -115,7 +117,7 @@ impl Notices {
         match open.finish(&mail).await {
             Ok(()) => {
                 *connection = Some(open);
-                directory.notice_sent(notice, self.now()).await?;
+                self.sent(notice).await?;
                 observer(Some(notice.kind));
                 Ok(Sent::Yes)
             }
@@ -128,6 +130,19 @@ impl Notices {
                     "The mail server was lost while it took a notice: nobody can say whether it arrived"
                 );
                 Ok(Sent::Unreachable)
+            }
+        }
+    }
+
+    /// It has arrived. Unsaid, that would be uncertain: where the directory is away, it is told as long as the claim lasts.
+    async fn sent(&self, notice: &Notice) -> Result<(), Unavailable> {
+        loop {
+            let now = self.now();
+            match self.settings.directory.notice_sent(notice, now).await {
+                Err(_) if notice.claimed_until.is_some_and(|until| now < until) => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                told => return told,
             }
         }
     }

@@ -53,6 +53,20 @@ impl RevocationLists {
         }
     }
 
+    /// A new list, due or not, with a number that none before it has: the seconds since 1970. When the directory went back to a
+    /// backup its numbers did too, and whoever has seen later ones would take no list until they are reached again.
+    pub async fn anew(&self, now: Timestamp) -> Result<PublishedList, Unavailable> {
+        let directory = &self.settings.directory;
+        let id = self.settings.issuer.id();
+        loop {
+            let next = directory.newest_list(id).await?.map_or(0, |newest| newest.number) + 1;
+            let list = self.make(next.max(now.as_second().unsigned_abs()), now).await?;
+            if directory.publish_list(id, &list).await? {
+                return Ok(list);
+            }
+        }
+    }
+
     async fn make(&self, number: u64, now: Timestamp) -> Result<PublishedList, Unavailable> {
         let issuer = Arc::clone(&self.settings.issuer);
         let (change, revoked) = self.settings.directory.revoked_of(issuer.id(), now).await?;

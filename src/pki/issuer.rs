@@ -28,8 +28,9 @@ use super::{certificate, pem};
 use crate::domain::{Identity, RevocationCause};
 use crate::pkcs12;
 
-/// So much a certificate is valid before it was issued: the PC's clock may be slow, and would find it "not yet valid".
-const SLOW_CLOCKS: SignedDuration = SignedDuration::from_mins(5);
+/// So much a certificate is valid before it was issued: another gateway's clock, or the PC's, may be slow, and would find
+/// it "not yet valid".
+const SLOW_CLOCKS: SignedDuration = SignedDuration::from_hours(1);
 
 /// What an issuer is made from.
 #[derive(Debug, Clone)]

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::embedded::Embedded;
 use self::redis::Redis;
 use super::{LastSignIn, Unavailable};
+use crate::clock::Clock;
 use crate::domain::{AuthMethod, Identity, Pace, Purpose, SessionEnd, SessionKey, UserTag};
 
 /// Where the state is, with its secrets read.
@@ -155,6 +156,15 @@ const KNOWN_FOR: i64 = 3_600_000;
 impl State {
     /// Prepares the store. A Redis that can't be reached now is no error: it is asked again with every operation.
     pub async fn open(settings: &StateSettings, timeout: Duration) -> Result<Self, Unavailable> {
+        Self::open_on(settings, timeout, Clock::System).await
+    }
+
+    /// The same on a machine with another clock.
+    pub async fn open_on(
+        settings: &StateSettings,
+        timeout: Duration,
+        machine: Clock,
+    ) -> Result<Self, Unavailable> {
         let store = match settings {
             StateSettings::Embedded(path) => Store::Embedded(Embedded::open(path, timeout).await?),
             StateSettings::Redis { url, password, authorities, replicas } => Store::Redis(Redis::new(
@@ -163,6 +173,7 @@ impl State {
                 authorities.as_deref(),
                 *replicas,
                 timeout,
+                machine,
             )?),
         };
         Ok(Self { store })

@@ -3,7 +3,8 @@
 smtp.py MAILS FAULTS [CERTIFICATE KEY [implicit]]
 
 FAULTS is a file that is read anew for every command: lines such as `RCPT 450 busy` (an answer), `DATA cut` (the
-connection is cut before the mail is taken) and `DATA lost` (it is cut after that).
+connection is cut before the mail is taken), `DATA lost` (it is cut after that) and `DATA wait` (the answer waits until that line
+is gone).
 """
 
 import asyncio
@@ -29,7 +30,7 @@ class Handler:
         what = fault(command)
         if what == "cut":
             server.transport.abort()
-        return None if what in (None, "lost") else what
+        return None if what in (None, "lost", "wait") else what
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         session.host_name = hostname
@@ -65,6 +66,8 @@ class Handler:
             out.write(json.dumps(mail) + "\n")
         if fault("DATA") == "lost":
             server.transport.abort()
+        while fault("DATA") == "wait":
+            await asyncio.sleep(0.01)
         return "250 taken"
 
 

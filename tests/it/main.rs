@@ -16,6 +16,7 @@ mod acquisition;
 mod acquisition_browser;
 mod administration;
 mod audit;
+mod backup;
 mod helper;
 mod issuer;
 mod notices;

@@ -3,6 +3,7 @@
 mod year;
 
 use std::path::Path;
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::{SignedDuration, Timestamp};
@@ -15,6 +16,7 @@ use sekisho::stores::{
     NoticeState, Right,
 };
 use serde_json::Value;
+use sqlx::Connection as _;
 use tempfile::TempDir;
 
 use crate::support::pki::Ca;
@@ -97,7 +99,7 @@ impl Server {
 
 /// A directory in a folder, with a contract, its administrator and some users.
 pub struct Scene {
-    _folder: TempDir,
+    folder: TempDir,
     pub directory: Directory,
     pub clock: Clock,
 }
@@ -117,7 +119,7 @@ impl Scene {
             name: "見本商事株式会社\r\nBcc: thief@a.example".to_owned(),
         };
         directory.add_contract(&contract, clock.now()).await.unwrap();
-        let scene = Self { _folder: folder, directory, clock };
+        let scene = Self { folder, directory, clock };
         let mail = Some("sato@mihon-shoji.example".to_owned());
         scene.add("sato", Role::Administrator, mail, language).await;
         scene
@@ -152,8 +154,12 @@ impl Scene {
     }
 
     pub fn notices(&self, mail: &Mail, templates: Templates) -> Notices {
+        self.notices_of(self.directory.clone(), mail, templates)
+    }
+
+    fn notices_of(&self, directory: Directory, mail: &Mail, templates: Templates) -> Notices {
         Notices::new(NoticeSettings {
-            directory: self.directory.clone(),
+            directory,
             mailer: Mailer::open(mail).unwrap_or_else(|(_, problem)| panic!("{problem}")),
             templates,
             clock: self.clock.clone(),
@@ -359,6 +365,33 @@ async fn a_mail_whose_answer_was_lost_is_not_sent_again_by_itself() {
         |mail: &Value| parts(mail).0.lines().find(|line| line.starts_with("Message-ID")).unwrap().to_owned();
     let mails = server.mails();
     assert_eq!(id(&mails[0]), id(&mails[1]));
+}
+
+#[tokio::test]
+async fn what_arrives_while_the_directory_is_away_is_not_uncertain() {
+    let server = Server::start(Security::None);
+    let scene = Scene::new(Language::Japanese).await;
+    scene.acquires("ito", 10, 100).await;
+    let file = scene.folder.path().join("sekisho.db");
+    let second = Duration::from_secs(1);
+    let hasty = Directory::open(&DirectorySettings::Sqlite(file.clone()), second).await.unwrap();
+    let notices = scene.notices_of(hasty, &server.settings(), Templates::default());
+    server.fails("DATA wait\n");
+    let sending = tokio::spawn(async move { notices.send_due().await });
+    while server.mails().is_empty() {
+        assert!(!sending.is_finished(), "{:?}", sending.await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Somebody else writes, for longer than a sender waits.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+    let mut other = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    server.fails("");
+    tokio::time::sleep(2 * second).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    assert_eq!(sending.await.unwrap(), Ok(1));
+    assert_eq!(scene.states().await, [NoticeState::Sent]);
+    assert_eq!(server.mails().len(), 1);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use sekisho::clock::Clock;
 use sekisho::domain::{
     AuthMethod, ContractId, Identity, Pace, Purpose, SessionEnd, SessionKey, SessionToken, UserId, UserTag,
 };
@@ -127,6 +128,7 @@ async fn a_throttle_lets_a_burst_through_and_then_refills_evenly() {
         // A gateway whose clock was an hour ahead.
         assert_eq!(throttle(at(3609)).await, Throttled::Allowed);
         assert_eq!(throttle(at(9)).await, Throttled::Denied(Duration::from_micros(8_571_429)));
+        assert_eq!(throttle(at(18)).await, Throttled::Allowed);
     }
 }
 
@@ -437,6 +439,44 @@ fn whatever_is_asked_in_any_order_both_stores_give_equal_answers() {
             prop_assert_eq!(&answers.0, &answers.1, "{:?} at {}", ask, seconds);
         }
     });
+}
+
+#[tokio::test]
+async fn gateways_whose_clocks_differ_count_together_and_take_each_others_codes() {
+    let server = RedisServer::start();
+    let minutes = Duration::from_secs(600);
+    let ahead = Clock::manual(Clock::System.now() + minutes);
+    let right = State::open(&server.settings(), PATIENT).await.unwrap();
+    let fast = State::open_on(&server.settings(), PATIENT, ahead.clone()).await.unwrap();
+    let (right, fast) = ((&right, &Clock::System), (&fast, &ahead));
+    for (state, clock) in [fast, right, fast, right] {
+        assert_eq!(state.throttle("all", 4, HOUR, clock.now()).await.unwrap(), Throttled::Allowed);
+    }
+    for (state, clock) in [fast, right] {
+        let Throttled::Denied(wait) = state.throttle("all", 4, HOUR, clock.now()).await.unwrap() else {
+            panic!("a fifth passes");
+        };
+        assert!((870..=900).contains(&wait.as_secs()), "{wait:?}");
+    }
+
+    let pace = Pace::new(10, Duration::from_secs(1000), 20).unwrap();
+    for ((state, clock), due) in [(fast, 100), (right, 200), (fast, 300)] {
+        let now = clock.now();
+        let dues = state.spend("each", pace, &[("user", 1)], now).await.unwrap().unwrap();
+        let behind = due - (dues[0] - now.as_microsecond()) / 1_000_000;
+        assert!((-30..=30).contains(&behind), "{due}: {behind}");
+    }
+
+    for ((from, sent), (to, taken)) in [(fast, right), (right, fast)] {
+        from.put_code("code", "value", MINUTE, sent.now()).await.unwrap();
+        assert_eq!(to.take_code("code", taken.now()).await.unwrap().as_deref(), Some("value"));
+    }
+
+    // A user who may not ask Redis for the time: everybody goes by their own.
+    let _: () = server.tell(&["ACL", "SETUSER", "default", "-time"]);
+    let (state, clock) = right;
+    state.put_code("code", "value", MINUTE, clock.now()).await.unwrap();
+    assert_eq!(fast.0.take_code("code", fast.1.now()).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -196,8 +196,8 @@ async fn a_release_whose_answer_is_lost_is_not_asked_again() {
     assert!(asked.contains("cmdstat_evalsha:calls=1,"), "{asked}");
 }
 
-/// `+wait` is for `replicas`, `+hgetall` for ticket secrets.
-const RIGHTS: &str = "+evalsha +eval +get +set +hset +hmget +hdel +del +pexpire +wait +hgetall +time";
+/// As in docs/state.md; `+wait` is for `replicas`, `+hgetall` for ticket secrets.
+const RIGHTS: &str = "+evalsha +eval +get +set +hset +hmget +hdel +del +pexpire +time +wait +hgetall";
 
 #[tokio::test]
 async fn a_server_over_tls_is_known_by_its_authority_and_asks_for_user_and_password() {

@@ -32,6 +32,17 @@ fn ids(secrets: &[StoredTicketSecret]) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn a_ticket_secret_that_is_replaced_is_so_also_where_it_is_named_among_the_others() {
+    let stores = Stores::start().await;
+    for state in stores.each() {
+        let known = ["a".to_owned()];
+        offer(state, "a", (HOUR, HOUR), (&[], &[]), at(0)).await;
+        offer(state, "b", (HOUR, Duration::from_secs(60)), (&known, &known), at(0)).await;
+        assert_eq!(ids(&state.ticket_secrets(at(60)).await.unwrap()), ["b"]);
+    }
+}
+
+#[tokio::test]
 async fn a_ticket_secret_is_taken_from_whoever_knows_all_the_others_and_vanishes_in_time() {
     let stores = Stores::start().await;
     for state in stores.each() {

@@ -31,6 +31,9 @@ enum Command {
     Publish {
         #[command(flatten)]
         common: Common,
+        /// Make one in any case, with a number greater than any before: after the directory was restored from a backup
+        #[arg(long)]
+        anew: bool,
     },
     /// Hold the audit logs of all gateways against the directory; ends with 65 if something doesn't fit
     Reconcile {
@@ -45,7 +48,9 @@ enum Command {
 /// Runs the command.
 pub fn run(arguments: &Arguments, clock: &Clock) -> ExitCode {
     match &arguments.command {
-        Command::Publish { common } => super::run("issuer", common, clock, publish),
+        Command::Publish { common, anew } => {
+            super::run("issuer", common, clock, async |desk| publish(desk, *anew).await)
+        }
         Command::Reconcile { common, logs } => {
             super::run("issuer", common, clock, async |desk| reconcile(desk, logs).await)
         }
@@ -67,11 +72,12 @@ struct Published {
     file: Option<PathBuf>,
 }
 
-async fn publish(desk: &Desk) -> Result<Answer, Failure> {
+async fn publish(desk: &Desk, anew: bool) -> Result<Answer, Failure> {
     let issuer = issuer(desk)?;
     let config = &desk.document.config;
     let lists = app::revocation_lists(config, &desk.stores.directory, &issuer);
-    let newest = lists.current(desk.now()).await.map_err(|error| failed(&error))?;
+    let newest = if anew { lists.anew(desk.now()).await } else { lists.current(desk.now()).await };
+    let newest = newest.map_err(|error| failed(&error))?;
     let file = config.issuer.as_ref().and_then(|issuer| issuer.crl.file.clone());
     if let Some(file) = &file {
         app::write_list(file, &newest.der).map_err(|problem| Failure::new(IO, problem))?;

@@ -30,6 +30,12 @@ impl Upstream {
         futures_util::future::join_all(endpoints.iter().map(|endpoint| self.look_at(endpoint, health))).await;
     }
 
+    /// Whether looks have found every endpoint ill, so that nobody is served.
+    pub fn is_out(&self) -> bool {
+        let endpoints = self.endpoints();
+        !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.vitals().is_ill())
+    }
+
     async fn look_at(&self, endpoint: &Arc<Endpoint>, health: &Health) {
         let seen = tokio::time::timeout(health.timeout.get(), see(endpoint, &self.settings, health));
         let seen = seen.await.unwrap_or_else(|_| Err("it took too long".to_owned()));

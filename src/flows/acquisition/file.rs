@@ -28,7 +28,6 @@ impl Acquisition {
         let (signed, file) = self.pack(&identity, password).await?;
         Ok(match self.register(&identity, &signed, right, Some(mark), asker.visitor).await? {
             IssueOutcome::Issued => {
-                self.write_down("credential_acquired", &identity, &signed.serial, asker.visitor).await?;
                 self.refresh().await?;
                 FileOutcome::File(file)
             }

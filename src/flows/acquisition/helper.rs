@@ -12,7 +12,7 @@ use super::standpoint::Found;
 use super::{
     Acquisition, Asker, CodeOutcome, ProofOutcome, RedeemOutcome, STEP, Stage, Standpoint, issuer_trouble,
 };
-use crate::domain::{Identity, SessionKey, UserTag, Visitor, proof_message};
+use crate::domain::{CredentialState, Identity, SessionKey, UserTag, Visitor, proof_message};
 use crate::pki::{IssueError, Signed, is_signed_by};
 use crate::stores::{AcquireOutcome, IssueOutcome, Right, Unavailable};
 
@@ -126,20 +126,26 @@ impl Acquisition {
             return Ok(ProofOutcome::Refused);
         }
         let now = self.now();
-        let (identity, is_news) = match self.directory().acquire(&fingerprint, now).await? {
-            AcquireOutcome::Acquired(identity) => (identity, true),
-            AcquireOutcome::AlreadyLive(identity) => (identity, false),
-            AcquireOutcome::Gone | AcquireOutcome::Suspended => return Ok(ProofOutcome::Refused),
-        };
-        let records = self.directory().credential_history(&identity, now).await?;
-        let Some(record) = records.iter().find(|record| record.credential.fingerprint == fingerprint) else {
+        let Some(record) = self.directory().credential_record(&fingerprint, now).await? else {
             return Ok(ProofOutcome::Refused);
         };
-        if is_news {
-            self.refresh().await?;
-            self.write_down("credential_acquired", &identity, &record.credential.serial, visitor).await?;
+        let (identity, serial) = (&record.credential.identity, &record.credential.serial);
+        let is_issued = record.state == CredentialState::Issued;
+        if is_issued {
+            // First: the next proof finds it live, and has nothing to write down.
+            self.write_down("credential_acquired", identity, serial, visitor).await?;
         }
-        Ok(ProofOutcome::Proven(self.details(&identity, record)))
+        match self.directory().acquire(&fingerprint, now).await? {
+            AcquireOutcome::Acquired(_) => self.refresh().await?,
+            AcquireOutcome::AlreadyLive(_) => {}
+            AcquireOutcome::Gone | AcquireOutcome::Suspended => {
+                if is_issued {
+                    self.write_down("credential_not_acquired", identity, serial, visitor).await?;
+                }
+                return Ok(ProofOutcome::Refused);
+            }
+        }
+        Ok(ProofOutcome::Proven(self.details(identity, &record)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! T7: revocation lists, believed only if all is well with them, and without mercy once they are missing.
 
+use std::time::Duration;
+
 use rcgen::{CertificateParams, KeyUsagePurpose, SerialNumber, date_time_ymd};
 use rcgen::{CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, CrlScope};
 
@@ -101,6 +103,17 @@ fn of_two_crls_of_one_ca_the_newer_one_counts_in_either_order() {
 }
 
 #[test]
+fn a_crl_that_a_fast_clock_made_counts_at_once() {
+    let ca = Ca::root("Mihon Bank CA");
+    let made = |at| ca.crl_with(1, &[LEAF], |params| params.this_update = at);
+    let loaded = |list| Source::of(&[&ca]).with_crls(&[list]).load_at(now());
+    let midnight = date_time_ymd(2026, 6, 1);
+    let trust = loaded(made(midnight + Duration::from_secs(3600))).unwrap();
+    assert_eq!(verdict(&trust, &[&ca.leaf(CN)]), REVOKED);
+    assert!(loaded(made(midnight + Duration::from_secs(3601))).is_err());
+}
+
+#[test]
 fn a_crl_with_anything_wrong_is_not_loaded_and_its_file_is_named() {
     let ca = Ca::root("Mihon Bank CA");
     let good = ca.crl(1, &[LEAF]);
@@ -182,7 +195,7 @@ fn a_crl_with_anything_wrong_is_not_loaded_and_its_file_is_named() {
             format!("{the} is a CRL of version 1: it has no CRL number"),
         ),
         (
-            "from the future",
+            "from so far in the future that no clock explains it",
             ca.crl_with(1, &[], |params| params.this_update = date_time_ymd(2026, 6, 2)),
             format!("{the} is not in force yet: its thisUpdate is 2026-06-02T00:00:00Z"),
         ),

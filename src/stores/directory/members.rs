@@ -154,6 +154,26 @@ impl Directory {
             .await
     }
 
+    /// A credential with all that became of it, by its fingerprint.
+    pub async fn credential_record(
+        &self,
+        fingerprint: &str,
+        now: Timestamp,
+    ) -> Result<Option<CredentialRecord>, Unavailable> {
+        self.0
+            .bounded(async {
+                let mut lease = self.0.lease().await?;
+                let row: Option<RecordRow> =
+                    sqlx::query_as(sqlx::AssertSqlSafe(format!("{RECORD} WHERE fingerprint = $1")))
+                        .bind(fingerprint)
+                        .fetch_optional(&mut *lease)
+                        .await?;
+                lease.done();
+                row.map(|row| row.record(now)).transpose()
+            })
+            .await
+    }
+
     /// Changes where a user's mails go, and writes the notices to the old and to the new address (T64). False if there is
     /// no such user.
     pub async fn set_mail(

@@ -111,12 +111,15 @@ impl Embedded {
             .await
             .map_err(failed)?;
         let micros = now * 1000;
-        // A gateway whose clock is ahead denies nobody for longer than one period.
-        let held = held.map_or(micros, |due| due.min(micros + pace.burst()));
-        let due = match pace.take(held, micros) {
-            Ok(due) => due,
-            Err(wait) => return Ok(Throttled::Denied(Duration::from_micros(wait.unsigned_abs()))),
+        // With one clock nothing is due later than that: one that was ahead denies nobody for longer than a period.
+        let latest = micros + pace.burst();
+        let (due, answer) = match pace.take(held.map_or(micros, |due| due.min(latest)), micros) {
+            Ok(due) => (due, Throttled::Allowed),
+            Err(wait) => (latest, Throttled::Denied(Duration::from_micros(wait.unsigned_abs()))),
         };
+        if answer != Throttled::Allowed && held.is_none_or(|held| held <= latest) {
+            return Ok(answer);
+        }
         sqlx::query("REPLACE INTO throttles (key, due, forgotten) VALUES (?, ?, ?)")
             .bind(key)
             .bind(due)
@@ -125,7 +128,7 @@ impl Embedded {
             .await
             .map_err(failed)?;
         write.commit().await.map_err(failed)?;
-        Ok(Throttled::Allowed)
+        Ok(answer)
     }
 
     pub(super) async fn reserve_attempt(

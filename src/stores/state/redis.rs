@@ -19,6 +19,7 @@ use super::{
     AttemptKey, FoundSession, Lasts, MOST_TICKET_SECRETS, OpenedSession, Opening, Reservation,
     StoredTicketSecret, Throttled, TicketSecretOffer, millis, read_end, read_record,
 };
+use crate::clock::Clock;
 use crate::config::RedisUrl;
 use crate::domain::{Pace, SessionEnd, SessionKey, UserTag};
 use crate::stores::Unavailable;
@@ -63,6 +64,8 @@ struct Inner {
     /// Attempts have a connection of their own if replicas must have them: who waits for a replica holds up everything
     /// behind, and sessions must not wait.
     attempts: Option<Link>,
+    /// What the machine has for the time. Scripts hold it against Redis' own.
+    machine: Clock,
     /// Names questions: random bits of this process, then a number.
     process: String,
     next: AtomicU64,
@@ -81,12 +84,14 @@ impl Redis {
         authorities: Option<&[u8]>,
         replicas: u32,
         timeout: Duration,
+        machine: Clock,
     ) -> Result<Self, Unavailable> {
         let servers = Arc::new(Servers::new(url, password, authorities, timeout));
         let random = getrandom::u64().map_err(|error| Unavailable::new("state", error))?;
         Ok(Self(Arc::new(Inner {
             link: Link::new(servers.clone(), timeout, 0),
             attempts: (replicas > 0).then(|| Link::new(servers, timeout, replicas)),
+            machine,
             process: format!("{random:016x}"),
             next: AtomicU64::new(0),
         })))
@@ -275,7 +280,8 @@ impl Redis {
         rest: Vec<String>,
     ) -> Question {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let mut arguments = vec![now.to_string()];
+        let machine = self.0.machine.now().as_millisecond();
+        let mut arguments = vec![format!("{now} {machine}")];
         arguments.extend(rest);
         Question {
             script: &program.script,

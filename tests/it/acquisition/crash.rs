@@ -4,6 +4,7 @@
 //! COMMIT back, before it happens and after it happened but before the gateway hears of it; there the gateway is
 //! killed. The enumeration ends when a flow comes through untouched.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -186,6 +187,13 @@ impl Scene {
         records.iter().map(|record| record.state).collect()
     }
 
+    fn live_serial(&self) -> String {
+        let records =
+            now(self.directory.credential_history(&identity(ITO.0), Clock::default().now())).unwrap();
+        let live = records.into_iter().find(|record| record.state == CredentialState::Live);
+        live.unwrap().credential.serial
+    }
+
     fn lives(&self) -> usize {
         self.states().iter().filter(|state| **state == CredentialState::Live).count()
     }
@@ -272,6 +280,11 @@ fn dies_at(postgres: &Postgres, flow: Flow, nth: usize, when: When) -> bool {
         eventually("the certificate's holder to get in", || scene.lets_in(&credential));
     }
     assert_eq!(scene.lives(), 1, "{nth} {when:?}: {:?}", scene.states());
+    // Whoever dies, what lives is in the audit log.
+    let audit = fs::read_to_string(scene.folder.path().join("audit.log")).unwrap();
+    let serial = scene.live_serial();
+    let acquired = |line: &str| line.contains("\"credential_acquired\"") && line.contains(&serial);
+    assert!(audit.lines().any(acquired), "{nth} {when:?}: {serial} in\n{audit}");
     was_held
 }
 

@@ -10,7 +10,8 @@ use super::fails;
 use crate::support::backend::Backend;
 use crate::support::client::plain_get;
 use crate::support::eventually;
-use crate::support::process::{Outcome, Running, run, sekisho};
+use crate::support::process::{Outcome, Running, SEKISHO, run, sekisho};
+use crate::support::redis::free_port;
 
 /// Where nobody listens.
 const NOWHERE: &str = "127.0.0.1:1";
@@ -152,6 +153,25 @@ fn sigusr1_opens_the_access_log_anew() {
     assert_eq!(running.stop(Signal::TERM).code, Some(0));
     assert!(has(&current, "/banking/second") && !has(&current, "/banking/first"));
     assert!(!has(&rotated, "/banking/second"), "the old file is left alone");
+}
+
+#[test]
+fn a_log_that_can_not_be_written_stops_nobody() {
+    let (folder, backend) = (folder(), Backend::start());
+    let [listen, ops] = [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let good = yaml(&listen.to_string(), &backend.address.to_string())
+        .replace("ops: { bind: '127.0.0.1:0' }", &format!("ops: {{ bind: '{ops}' }}"));
+    let file = folder.path().join("sekisho.yaml");
+    fs::write(&file, good).unwrap();
+    // As on a disk that is full.
+    let script = format!("exec {SEKISHO} serve --config sekisho.yaml 2>/dev/full");
+    let mut running = Running::program("sh", folder.path(), &["-c", &script]);
+    running.wait_until_ready();
+    fs::write(&file, "nothing: good").unwrap();
+    running.signal(Signal::HUP);
+    eventually("it has said that the reload is refused", || plain_get(ops, "/readyz").1.contains("refused"));
+    assert_eq!(curl(&folder, listen, "/banking/a").good(), "ok");
+    assert_eq!(running.stop(Signal::TERM).code, Some(0));
 }
 
 #[test]

@@ -106,6 +106,14 @@ impl Postgres {
         }
     }
 
+    /// Runs a program of PostgreSQL's that connects by itself.
+    #[track_caller]
+    pub fn run_tool(&self, program: &str, arguments: &[&str]) {
+        let mut command = Command::new(binary(program));
+        let done = command.args(arguments).env("PGPASSWORD", PASSWORD).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
     fn execute(&self, statement: &str) -> Result<(), sqlx::Error> {
         let options = PgConnectOptions::new()
             .socket(self.folder.path())

@@ -46,6 +46,17 @@ fn where_nobody_is_well_a_request_is_answered_with_503_at_once() {
 }
 
 #[test]
+fn where_nobody_is_well_looks_come_quickly_until_somebody_is() {
+    let a = Named::start("a");
+    a.health.store(503, Relaxed);
+    let gate = before(&[&a], "health: { path: /health, every: 1h }");
+    waits_until_usable(&gate, a.backend.address, false);
+    a.health.store(200, Relaxed);
+    waits_until_usable(&gate, a.backend.address, true);
+    assert_eq!(gate.tanaka().get(CERT, "/banking/a").status, 200);
+}
+
+#[test]
 fn the_statuses_of_a_well_endpoint_and_the_host_that_is_asked_for_are_configured() {
     let (a, b) = (Named::start("a"), Named::start("b"));
     a.health.store(418, Relaxed);

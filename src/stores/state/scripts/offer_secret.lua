@@ -4,7 +4,7 @@
 local held, gone = lasting(KEYS[1])
 local known = {}
 for at = 9, #ARGV do
-    known[ARGV[at]] = at < 9 + tonumber(ARGV[8]) and 'replaced' or 'other'
+    known[ARGV[at]] = known[ARGV[at]] or at < 9 + tonumber(ARGV[8]) and 'replaced' or 'other'
 end
 local forgotten, most = NOW + tonumber(ARGV[5]), NOW + tonumber(ARGV[7])
 local count, last = 0, forgotten
