@@ -16,6 +16,7 @@ pub mod reload;
 pub mod schema;
 pub mod serve;
 pub mod staff;
+pub mod status;
 mod upgrade;
 pub mod upstream;
 
@@ -36,6 +37,7 @@ struct Typed {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Status(status::Arguments),
     Reload(reload::Arguments),
     Upstream(upstream::Arguments),
     Maintenance(maintenance::Arguments),
@@ -63,6 +65,7 @@ pub fn run() -> ExitCode {
     match Typed::try_parse() {
         Ok(Typed { command }) => match command {
             Command::Serve(arguments) => serve::run(&arguments, &Clock::System),
+            Command::Status(arguments) => status::run(&arguments, &Clock::System),
             Command::Reload(arguments) => reload::run(&arguments),
             Command::Upstream(arguments) => upstream::run(&arguments),
             Command::Maintenance(arguments) => maintenance::run(&arguments),

@@ -21,6 +21,8 @@ pub(super) const SOFTWARE: u8 = 70;
 pub(super) const CANNOT_CREATE: u8 = 73;
 /// Reading or writing failed.
 pub(super) const IO: u8 = 74;
+/// Something is wrong, and may be right again later.
+pub(super) const TEMPORARY: u8 = 75;
 /// The configuration is wrong.
 pub(super) const CONFIG: u8 = 78;
 

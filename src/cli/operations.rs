@@ -67,6 +67,16 @@ pub(super) fn config(address: SocketAddr) -> Result<String, Trouble> {
     ask(address, |client, base| client.get(format!("{base}/config")))
 }
 
+/// Whether the gateway at `address` serves, and what is wrong nonetheless; refused with the same if it doesn't.
+pub(super) fn readiness(address: SocketAddr) -> Result<String, Trouble> {
+    ask(address, |client, base| client.get(format!("{base}/readyz")))
+}
+
+/// The metrics of the gateway at `address`.
+pub(super) fn metrics(address: SocketAddr) -> Result<String, Trouble> {
+    ask(address, |client, base| client.get(format!("{base}/metrics")))
+}
+
 /// The upstreams of the gateway at `address`, and how their endpoints are, as JSON.
 pub(super) fn upstreams(address: SocketAddr) -> Result<String, Trouble> {
     ask(address, |client, base| client.get(format!("{base}/upstreams")))

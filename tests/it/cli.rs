@@ -7,6 +7,7 @@ mod maintenance;
 mod manual;
 mod serve;
 mod staff;
+mod status;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
