@@ -187,7 +187,7 @@ impl Routes {
     /// The routes of the one place at which a path is.
     fn place(&self, host: &str, path: &str) -> impl Iterator<Item = &Route> {
         let on_host = move |route: &&Route| route.is_on(host);
-        let mut places = self.places.from_the_nearest(path).map(|place| &self.routes[place]);
+        let mut places = self.places.nearest_first(path).map(|place| &self.routes[place]);
         let place = places.find(|place| place.iter().any(|route| on_host(&route)));
         place.unwrap_or_default().iter().filter(on_host)
     }

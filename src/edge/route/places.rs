@@ -34,7 +34,7 @@ impl Places {
     }
 
     /// The places at which a path is: its very own first, then the nearest above it, and so on to the root.
-    pub(super) fn from_the_nearest(&self, path: &str) -> impl Iterator<Item = Range<usize>> {
+    pub(super) fn nearest_first(&self, path: &str) -> impl Iterator<Item = Range<usize>> {
         let above = path.rmatch_indices('/').map(|(at, _)| &path[..at.max(1)]);
         let below = std::iter::once(path).chain(above).filter_map(|path| self.below.at(path));
         self.exact.at(path).into_iter().chain(below)

@@ -154,6 +154,10 @@ fn what_was_issued_is_held_against_what_was_permitted() {
     acquired(&gate);
     let good = staff(&gate, "issuer reconcile", &[]).good();
     assert!(good.starts_with("Everything that was issued was permitted.\n1 certificates, "), "{good}");
+    // In a roll-over of the CA, audit logs hold what both keys have signed.
+    let database = gate.folder.path().join("data/sekisho.db");
+    run("sqlite3", &[database.to_str().unwrap(), "UPDATE credentials SET issuer = 'an earlier key'"]).good();
+    assert_eq!(staff(&gate, "issuer reconcile", &[]).good(), good);
     let log = gate.folder.path().join("audit.log");
     let whole = fs::read_to_string(&log).unwrap();
     let serial = json(&gate, "credential list", &HIM)["credentials"][0]["serial"].clone();

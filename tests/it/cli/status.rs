@@ -21,7 +21,11 @@ fn a_person_sees_what_is_live_and_what_is_wrong() {
     ] {
         assert!(told.lines().any(|known| known == line), "{line}: {told}");
     }
-    for begin in ["serving      since 20", "certificate  cert.mihonbank.example, until 4096-01-01T00:00:00Z (", "list         "] {
+    for begin in [
+        "serving      since 20",
+        "certificate  cert.mihonbank.example, until 4096-01-01T00:00:00Z (",
+        "list         ",
+    ] {
         assert!(told.lines().any(|known| known.starts_with(begin)), "{begin}: {told}");
     }
 
