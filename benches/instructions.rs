@@ -17,23 +17,26 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::sync::Arc;
 
 use rustls::client::Resumption;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use sekisho::app::Gateway;
 use sekisho::clock::Clock;
 use sekisho::config;
-use sekisho::domain::{ContractId, Identity, UserId};
 use sekisho::pki::AssertionKey;
-use sekisho::pki::development::{Authority, AuthorityName, Existing, FileStem, KeyKind};
 
-const HOST: &str = "cert.localhost";
+#[path = "parts/backend.rs"]
+mod backend;
+#[path = "parts/bank.rs"]
+mod bank;
+
+use bank::HOST;
+
 const KEPT: &str = "benches/instructions.txt";
 /// What callgrind wrote last.
 const LEFT: &str = "target/instructions";
@@ -76,7 +79,7 @@ fn main() -> ExitCode {
     }
     let says = |word| arguments.iter().any(|argument| argument == word);
     let only = arguments.iter().find(|argument| !argument.starts_with("--"));
-    let backend = backend();
+    let backend = backend::start();
     let wanted = CASES.iter().filter(|(name, ..)| only.is_none_or(|only| name.contains(&**only)));
     let found: Vec<_> = wanted.map(|case| (case, count(case, backend))).collect();
     let is_good = if says("--keep") {
@@ -199,19 +202,7 @@ fn counts(folder: &Path) -> PathBuf {
 }
 
 fn lay_out(folder: &Path, backend: SocketAddr) {
-    let now = Clock::System.now();
-    let mut authority =
-        Authority::create(folder, &AuthorityName::default(), Existing::Replace, now).expect("a CA");
-    let server = FileStem::new("server").expect("a name");
-    let issued = authority.issue_server(&server, &[HOST.to_owned()], KeyKind::EcdsaP256, 30, now);
-    issued.and_then(|issued| issued.write(folder, &server, None)).expect("a server's certificate");
-    let client = FileStem::new("client").expect("a name");
-    let identity = Identity {
-        contract: ContractId::new("10000000000001").expect("a contract ID"),
-        user: UserId::new("tanaka").expect("a user ID"),
-    };
-    let issued = authority.issue_client(&client, &identity, 30, now);
-    issued.and_then(|issued| issued.write(folder, &client, None)).expect("a client's certificate");
+    bank::lay_out(folder);
     let key = AssertionKey::generate().expect("a key");
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::write(folder.join("assertion.key"), key.as_bytes()).expect("written");
@@ -238,39 +229,6 @@ routes:
     std::fs::write(folder.join("sekisho.yaml"), yaml).expect("written");
 }
 
-/// Answers each request with 1 KiB, or with 1 MiB for a path that begins with `/large`.
-fn backend() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
-    let address = listener.local_addr().expect("an address");
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || answer(&stream));
-        }
-    });
-    address
-}
-
-fn answer(stream: &TcpStream) {
-    let answer = |length: usize| {
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n");
-        [head.into_bytes(), vec![b'x'; length]].concat()
-    };
-    let (small, large) = (answer(1 << 10), answer(1 << 20));
-    stream.set_nodelay(true).expect("a socket");
-    let (mut lines, mut writer) = (BufReader::new(stream), stream);
-    let mut head = String::new();
-    // A head has no body behind it here.
-    while matches!(lines.read_line(&mut head), Ok(1..)) {
-        if head.ends_with("\r\n\r\n") {
-            let answer = if head.starts_with("GET /large") { &large } else { &small };
-            if writer.write_all(answer).is_err() {
-                return;
-            }
-            head.clear();
-        }
-    }
-}
-
 /// A client with a certificate.
 struct Client {
     address: SocketAddr,
@@ -281,20 +239,7 @@ struct Client {
 
 impl Client {
     fn new(gate: &Gate) -> Self {
-        let file = |name: &str| gate.folder.path().join(name);
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(file("ca.pem")).expect("a CA")).expect("a CA");
-        let config = || {
-            let chain = vec![CertificateDer::from_pem_file(file("client.pem")).expect("a certificate")];
-            let key = PrivateKeyDer::from_pem_file(file("client.key")).expect("a key");
-            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-            ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .expect("versions")
-                .with_root_certificates(roots.clone())
-                .with_client_auth_cert(chain, key)
-                .expect("a certificate")
-        };
+        let config = || bank::client(gate.folder.path());
         let mut once = config();
         once.resumption = Resumption::disabled();
         let mut http2 = config();

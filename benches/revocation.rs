@@ -8,13 +8,18 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa, KeyIdMethod,
-    KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use sekisho::clock::Clock;
 use sekisho::pki::{AuthoritySource, Crl, Trust, TrustSource};
 use time::OffsetDateTime;
+
+#[path = "parts/list.rs"]
+mod list;
+#[path = "parts/process.rs"]
+mod process;
+
+use list::serial;
+use process::status;
 
 const ENTRIES: u64 = 1_000_000;
 const LOOK_UPS: u32 = 2_000_000;
@@ -47,12 +52,12 @@ fn ours(folder: &Path) {
         grace: Duration::ZERO,
     };
     let now = Clock::System.now();
-    let before = status("VmRSS:");
+    let before = status("self", "VmRSS");
     let begun = begin();
     let trust = Trust::load(&source, now).expect("a trust");
     println!("load and verify     {:>10.0} ms", begun.elapsed().as_secs_f64() * 1e3);
-    println!("memory              {:>10.1} MiB while loading", megabytes(status("VmHWM:"), before));
-    println!("                    {:>10.1} MiB after", megabytes(status("VmRSS:"), before));
+    println!("memory              {:>10.1} MiB while loading", megabytes(status("self", "VmHWM"), before));
+    println!("                    {:>10.1} MiB after", megabytes(status("self", "VmRSS"), before));
 
     let list = &trust.crls().expect("lists")[0];
     assert_eq!(u64::try_from(list.entries()).expect("a count"), ENTRIES);
@@ -71,10 +76,10 @@ fn ours(folder: &Path) {
 
 fn theirs(folder: &Path) {
     let der = std::fs::read(folder.join("ca.crl")).expect("the list");
-    let before = status("VmRSS:");
+    let before = status("self", "VmRSS");
     let list = webpki::OwnedCertRevocationList::from_der(&der).expect("a list");
-    println!("webpki's owned list {:>10.1} MiB while loading", megabytes(status("VmHWM:"), before));
-    println!("                    {:>10.1} MiB after", megabytes(status("VmRSS:"), before));
+    println!("webpki's owned list {:>10.1} MiB while loading", megabytes(status("self", "VmHWM"), before));
+    println!("                    {:>10.1} MiB after", megabytes(status("self", "VmRSS"), before));
     black_box(list);
 }
 
@@ -98,14 +103,6 @@ fn look_up(list: &Crl, serial: impl Fn(u64) -> Vec<u8>, is_there: bool) -> f64 {
     (times[REPEATS / 2] / LOOK_UPS).as_secs_f64() * 1e9
 }
 
-/// 16 bytes, scattered as random ones are.
-fn serial(nth: u64) -> Vec<u8> {
-    let high = nth.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut serial = [high.to_be_bytes(), nth.to_be_bytes()].concat();
-    serial[0] = serial[0] & 0x7f | 0x40;
-    serial
-}
-
 fn make(folder: &Path) {
     let now = OffsetDateTime::now_utc();
     let mut params = CertificateParams::default();
@@ -113,30 +110,8 @@ fn make(folder: &Path) {
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     (params.not_before, params.not_after) = (now - time::Duration::days(9), now + time::Duration::days(9));
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a CA");
-    let revoked = |nth| RevokedCertParams {
-        serial_number: SerialNumber::from(serial(nth)),
-        revocation_time: now - time::Duration::days(1),
-        reason_code: None,
-        invalidity_date: None,
-    };
-    let list = CertificateRevocationListParams {
-        this_update: now - time::Duration::days(1),
-        next_update: now + time::Duration::days(1),
-        crl_number: SerialNumber::from(1),
-        issuing_distribution_point: None,
-        revoked_certs: (0..ENTRIES).map(revoked).collect(),
-        key_identifier_method: KeyIdMethod::Sha256,
-    };
     std::fs::write(folder.join("ca.pem"), issuer.pem()).expect("a file");
-    let list = list.signed_by(&issuer).expect("a list");
-    std::fs::write(folder.join("ca.crl"), list.der()).expect("a file");
-}
-
-/// A figure of this process, in KiB.
-fn status(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
-    line.trim().trim_end_matches(" kB").parse().expect(field)
+    std::fs::write(folder.join("ca.crl"), list::make(&issuer, ENTRIES)).expect("a file");
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few hundred MiB")]
