@@ -70,14 +70,30 @@ impl OwnedFields {
     }
 }
 
+/// Bit n: some of the names is n bytes long. Most fields are told apart by their lengths alone.
+const fn lengths(names: &[&str]) -> u64 {
+    let (mut lengths, mut at) = (0, 0);
+    while at < names.len() {
+        lengths |= 1 << names[at].len();
+        at += 1;
+    }
+    lengths
+}
+
 /// Whether a field is for this hop only.
 pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
-    HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes()))
+    const LENGTHS: u64 = lengths(&HOP_BY_HOP);
+    name.len() < LONGEST
+        && LENGTHS & (1 << name.len()) != 0
+        && HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes()))
 }
 
 /// Whether a name is a framing field in disguise: not the name itself, but one that folds to it.
 pub(super) fn is_disguised_framing(name: &[u8]) -> bool {
-    FRAMING.iter().any(|real| !name.eq_ignore_ascii_case(real.as_bytes()) && is_folded(name, real.as_bytes()))
+    const LENGTHS: u64 = lengths(&FRAMING);
+    let is_framing =
+        |real: &&str| !name.eq_ignore_ascii_case(real.as_bytes()) && is_folded(name, real.as_bytes());
+    name.len() < LONGEST && LENGTHS & (1 << name.len()) != 0 && FRAMING.iter().any(is_framing)
 }
 
 /// The tokens of a list field such as `Connection`, over all its lines (RFC 9110, section 5.6.1).

@@ -8,6 +8,7 @@ mod request_body;
 mod response_head;
 mod scratch;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -107,7 +108,7 @@ enum After {
     Cut,
     /// Close, but let the client read the answer first: it may still be sending.
     Linger,
-    Tunnel(Box<(Exchange, Record, Option<Question>)>),
+    Tunnel(Box<(Exchange, Box<Record>, Option<Question>)>),
 }
 
 impl<Io: ClientIo> Http1<Io> {
@@ -126,9 +127,9 @@ impl<Io: ClientIo> Http1<Io> {
             };
             match after {
                 After::Next => {}
-                After::Close => return self.close(false).await,
+                After::Close => return Box::pin(self.close(false)).await,
                 After::Cut => return,
-                After::Linger => return self.close(true).await,
+                After::Linger => return Box::pin(self.close(true)).await,
                 After::Tunnel(upgraded) => {
                     let (exchange, record, session) = *upgraded;
                     let Self { io, read, connection, timer, .. } = self;
@@ -223,7 +224,7 @@ impl<Io: ClientIo> Http1<Io> {
             }
             Ok((Taken::Answer(reply), client)) => {
                 let keeps_alive = !client.has_more && !self.connection.worker.is_draining();
-                self.say(record, &reply, keeps_alive).await
+                Box::pin(self.say(record, &reply, keeps_alive)).await
             }
             Err((Held::Failed(failure), has_more)) => self.refuse(record, failure, wants, !has_more).await,
             // It was looked up, and is asked for again: there is nothing to decide by.
@@ -236,8 +237,8 @@ impl<Io: ClientIo> Http1<Io> {
     /// Forwards an admitted request and brings back the response.
     async fn exchange(
         &mut self,
-        mut record: Record,
-        admitted: Admitted,
+        mut record: Box<Record>,
+        admitted: Box<Admitted>,
         client: Client,
         wants: Wants,
     ) -> After {
@@ -295,7 +296,7 @@ impl<Io: ClientIo> Http1<Io> {
     /// Has the portal answer.
     async fn portal(
         &mut self,
-        mut record: Record,
+        mut record: Box<Record>,
         request: ForPortal,
         client: &Client,
         wants: Wants,
@@ -399,22 +400,24 @@ impl<Io: ClientIo> Http1<Io> {
         !exchange.takes_body() && poll_gone(&mut self.io, &mut self.read, cx).is_ready()
     }
 
-    /// Answers a failure ourselves.
-    async fn refuse(
+    /// Answers a failure ourselves. On the heap, because it is rare, and every connection would have room for it.
+    fn refuse(
         &mut self,
-        mut record: Record,
+        mut record: Box<Record>,
         failure: Failure,
         wants: Wants,
         is_drained: bool,
-    ) -> After {
-        record.fail(failure);
-        if failure.status() == 0 {
-            return After::Close;
-        }
-        let keeps_alive =
-            is_drained && !failure.poisons_connection() && !self.connection.worker.is_draining();
-        let reply = respond::reply(failure, wants, &record, self.connection.worker.clock.now());
-        self.say(record, &reply, keeps_alive).await
+    ) -> Pin<Box<impl Future<Output = After>>> {
+        Box::pin(async move {
+            record.fail(failure);
+            if failure.status() == 0 {
+                return After::Close;
+            }
+            let keeps_alive =
+                is_drained && !failure.poisons_connection() && !self.connection.worker.is_draining();
+            let reply = respond::reply(failure, wants, &record, self.connection.worker.clock.now());
+            self.say(record, &reply, keeps_alive).await
+        })
     }
 }
 

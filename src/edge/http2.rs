@@ -47,13 +47,16 @@ const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Bytes of a response that may wait for a client's window.
 const SEND_BUFFER: usize = 128 << 10;
+/// Fields that most responses don't have more of.
+const ROOM: usize = 12;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(io: Client, connection: Arc<Connection>, timer: Timer) {
     let (worker, streams) = (connection.worker.clone(), Arc::new(Streams::default()));
     let policy = worker.rules().policy.clone();
     let (limits, timeouts) = (policy.limits, policy.timeouts);
-    let service = service_fn(|request| answer(connection.clone(), streams.clone(), request));
+    // On the heap: hyper and the runtime hand the future on from one to the other, byte by byte.
+    let service = service_fn(|request| Box::pin(answer(connection.clone(), streams.clone(), request)));
     let has_too_many_frames = Arc::new(AtomicBool::new(false));
     let io = Metered::new(io, limits.h2_frames.get(), has_too_many_frames.clone());
     let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -310,6 +313,7 @@ fn response(head: &ResponseHead) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = response.headers_mut();
+    headers.reserve(ROOM);
     for field in head.fields() {
         let name = http::HeaderName::from_bytes(field.name);
         if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(field.value)) {
@@ -326,7 +330,7 @@ fn refuse(
     connection: &Connection,
     failure: Failure,
     wants: Wants,
-    mut record: Record,
+    mut record: Box<Record>,
     is_head: bool,
 ) -> Response<Body> {
     record.fail(failure);
@@ -335,7 +339,7 @@ fn refuse(
 }
 
 /// Sends an answer of our own.
-fn say(reply: &Reply, mut record: Record, is_head: bool) -> Response<Body> {
+fn say(reply: &Reply, mut record: Box<Record>, is_head: bool) -> Response<Body> {
     let mut response = Response::new(());
     // A client that is gone gets no answer; its stream is reset by then.
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_REQUEST);

@@ -49,7 +49,7 @@ pub(super) struct RequestHead<'a> {
 /// What becomes of a request.
 pub(super) enum Taken {
     /// It goes on to an upstream.
-    Forward(Admitted),
+    Forward(Box<Admitted>),
     /// The portal answers it.
     Portal(ForPortal),
     /// Its route answers it.
@@ -249,7 +249,7 @@ pub(super) fn admit(
         edits: &terms.request,
         expects_continue,
     };
-    Ok(Taken::Forward(Admitted {
+    Ok(Taken::Forward(Box::new(Admitted {
         head: forward::request_head(policy, &lines),
         claims: told.claims,
         permit,
@@ -263,7 +263,7 @@ pub(super) fn admit(
         tunnels_by,
         is_head: request.method == "HEAD",
         is_idempotent: matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
-    }))
+    })))
 }
 
 /// Counts a request by where it comes from, before anything else is looked at: on HTTP/2 the next one comes over the same

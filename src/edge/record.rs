@@ -20,7 +20,8 @@ use crate::clock;
 use crate::domain;
 use crate::ops::{Entry, Metrics};
 
-/// One request under way. Dropping it is the end of the request, however it came about.
+/// One request under way. Dropping it is the end of the request, however it came about. On the heap, because it is handed on
+/// from one to the other.
 pub(super) struct Record {
     connection: Arc<Connection>,
     verdict: Arc<Verdict>,
@@ -67,9 +68,9 @@ pub(super) struct Record {
 
 impl Record {
     /// Begins a record for a request of which nothing is known yet but its connection.
-    pub(super) fn begin(connection: &Arc<Connection>, protocol: &'static str) -> Self {
+    pub(super) fn begin(connection: &Arc<Connection>, protocol: &'static str) -> Box<Self> {
         let time = connection.worker.clock.now();
-        Self {
+        Box::new(Self {
             verdict: connection.verdict(time),
             connection: connection.clone(),
             time,
@@ -95,7 +96,7 @@ impl Record {
             quotas: Vec::new(),
             open: None,
             complete: false,
-        }
+        })
     }
 
     /// What the judge says of the connection, as of this request.

@@ -35,7 +35,7 @@ pub(super) async fn run<Io: AsyncRead + AsyncWrite + Unpin>(
     link: Link,
     connection: &Connection,
     timer: &Timer,
-    mut record: Record,
+    mut record: Box<Record>,
     session: Option<Question>,
 ) {
     let (worker, rules) = (&connection.worker, record.rules().clone());

@@ -3,7 +3,8 @@
 
 /// Appends `text` with everything escaped that isn't printable ASCII. What isn't UTF-8 becomes U+FFFD.
 pub fn escape_into(out: &mut Vec<u8>, text: &[u8]) {
-    if text.iter().all(|&byte| is_plain(byte)) {
+    // All of them, and not up to the first: that way they are looked at many at a time.
+    if text.iter().fold(true, |all, &byte| all & is_plain(byte)) {
         out.extend_from_slice(text);
         return;
     }

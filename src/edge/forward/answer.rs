@@ -33,7 +33,7 @@ pub(in crate::edge) async fn answer(
     record: &mut Record,
     admitted: &Admitted,
     waiting: &mut impl Waiting,
-) -> Result<(Exchange, ResponseHead), Failure> {
+) -> Result<(Exchange, Box<ResponseHead>), Failure> {
     waiting.parts().0.end(admitted.ends);
     let answered = tried(record, admitted, waiting).await;
     // From here on the exchange itself knows, and a failure has to be told.
@@ -45,7 +45,7 @@ async fn tried(
     record: &mut Record,
     admitted: &Admitted,
     waiting: &mut impl Waiting,
-) -> Result<(Exchange, ResponseHead), Failure> {
+) -> Result<(Exchange, Box<ResponseHead>), Failure> {
     let index = admitted.permit.upstream();
     record.forward(index);
     let rules = record.rules().clone();
@@ -127,7 +127,7 @@ fn unless_gone<T>(
 }
 
 /// The head of the response.
-async fn head_of(exchange: &mut Exchange, waiting: &mut impl Waiting) -> Result<ResponseHead, Broken> {
+async fn head_of(exchange: &mut Exchange, waiting: &mut impl Waiting) -> Result<Box<ResponseHead>, Broken> {
     loop {
         match std::future::poll_fn(|cx| waiting.poll_answer(cx, exchange)).await? {
             Answer::Head(head) => return Ok(head),

@@ -55,9 +55,9 @@ pub(in crate::edge) enum Answer {
     /// The client should send its body.
     Continue,
     /// Something to know before the response comes: 103 Early Hints, say.
-    Interim(ResponseHead),
+    Interim(Box<ResponseHead>),
     /// The head of the response.
-    Head(ResponseHead),
+    Head(Box<ResponseHead>),
 }
 
 /// An exchange that broke.

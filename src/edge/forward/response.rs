@@ -42,7 +42,7 @@ impl ResponseHead {
         buffer: &mut BytesMut,
         length: usize,
         is_head: bool,
-    ) -> Result<Self, &'static str> {
+    ) -> Result<Box<Self>, &'static str> {
         let bytes = buffer.split_to(length).freeze();
         let response = parse_response(&bytes).map_err(|bad| match bad {
             BadHead::Malformed(why) => why,
@@ -59,7 +59,7 @@ impl ResponseHead {
         status: StatusCode,
         headers: &HeaderMap,
         (is_head, is_whole): (bool, bool),
-    ) -> Result<Self, &'static str> {
+    ) -> Result<Box<Self>, &'static str> {
         let lengths = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
         let mut bytes = BytesMut::with_capacity(lengths.sum());
         let mut ends = Vec::with_capacity(headers.len());
@@ -94,7 +94,12 @@ impl ResponseHead {
         Ok(head)
     }
 
-    fn new(bytes: &Bytes, status: u16, fields: &[Field<'_>], is_head: bool) -> Result<Self, &'static str> {
+    fn new(
+        bytes: &Bytes,
+        status: u16,
+        fields: &[Field<'_>],
+        is_head: bool,
+    ) -> Result<Box<Self>, &'static str> {
         let declared = framing::declared(fields).map_err(|bad| bad.0)?;
         if status < 100 || (status < 200 && declared.is_some()) {
             return Err("a status that can't be");
@@ -112,7 +117,7 @@ impl ResponseHead {
         let varies_by_ours = tokens(fields, "vary").any(is_only_for_requests);
         let passed = passed(fields).filter(|field| !(varies_by_ours && field.is("vary")));
         let ranges = passed.map(|field| (range(field.name), range(field.value))).collect();
-        Ok(Self {
+        Ok(Box::new(Self {
             status,
             framing,
             declared_length: match declared {
@@ -127,7 +132,7 @@ impl ResponseHead {
             leave: Leave::new(),
             fields: ranges,
             bytes: bytes.clone(),
-        })
+        }))
     }
 
     /// The fields that go on to the client: neither framing nor of one hop only.
@@ -209,7 +214,7 @@ fn passed<'a>(fields: &'a [Field<'a>]) -> impl Iterator<Item = &'a Field<'a>> {
 mod tests {
     use super::*;
 
-    fn take(head: &str, is_head: bool) -> Result<ResponseHead, &'static str> {
+    fn take(head: &str, is_head: bool) -> Result<Box<ResponseHead>, &'static str> {
         ResponseHead::take(&mut BytesMut::from(head), head.len(), is_head)
     }
 

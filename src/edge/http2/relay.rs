@@ -160,7 +160,7 @@ pub(super) struct Relay {
     exchange: Exchange,
     source: RequestBody,
     timer: Timer,
-    record: Record,
+    record: Box<Record>,
     stream: Stream,
     slowness: Slowness,
 }
@@ -176,7 +176,7 @@ impl Body {
         exchange: Exchange,
         source: RequestBody,
         timer: Timer,
-        record: Record,
+        record: Box<Record>,
         stream: Stream,
     ) -> Self {
         let slowness = Slowness::new(&record.rules().policy.limits);

@@ -63,7 +63,7 @@ impl Opening {
         self,
         exchange: Exchange,
         connection: Arc<Connection>,
-        (record, timer): (Record, Timer),
+        (record, timer): (Box<Record>, Timer),
         session: Option<Question>,
         stream: Stream,
     ) {

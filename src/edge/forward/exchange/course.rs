@@ -188,7 +188,7 @@ impl Course {
     }
 
     /// Takes the head of an interim response that is for the client to know.
-    pub(super) fn heard(&self, mut head: ResponseHead) -> Answer {
+    pub(super) fn heard(&self, mut head: Box<ResponseHead>) -> Answer {
         head.edit(&self.terms, Leave::new());
         Answer::Interim(head)
     }

@@ -189,7 +189,7 @@ impl OverHttp1 {
     }
 
     /// Takes the next head out of the buffer, if one is expected and there.
-    fn take_head(&mut self, is_head: bool) -> Result<Option<ResponseHead>, &'static str> {
+    fn take_head(&mut self, is_head: bool) -> Result<Option<Box<ResponseHead>>, &'static str> {
         let Receiving::Head(end) = &mut self.receiving else { return Ok(None) };
         let found = end.find(&self.link.read).map_err(|bad| match bad {
             BadHead::Malformed(why) => why,
