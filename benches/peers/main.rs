@@ -5,6 +5,7 @@
 //! ```text
 //! cargo bench --bench peers                                  # all that is installed, three rounds
 //! cargo bench --bench peers -- --peers nginx,sekisho --cases http1,http2 --rounds 5
+//! cargo bench --bench peers -- --other target/before/sekisho --peers sekisho,other    # two builds of the gate
 //! cargo bench --bench peers -- --soak 3600                   # the gate alone, an hour at half of what it can do
 //! ```
 //!
@@ -38,9 +39,6 @@ mod soak;
 use load::{CASES, Case, Load};
 use server::{PEERS, Peer, Site};
 
-/// What the others are held against.
-const BASE: &str = "nginx";
-
 #[derive(Parser)]
 struct Options {
     /// Those to measure, in place of all
@@ -51,6 +49,9 @@ struct Options {
     cases: Vec<String>,
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Another build of the gate, measured as `other`
+    #[arg(long)]
+    other: Option<String>,
     /// Seconds of load on the gate alone, in place of the table
     #[arg(long)]
     soak: Option<u64>,
@@ -87,13 +88,16 @@ fn main() -> ExitCode {
 
 async fn table(options: &Options, site: &Site, load: &Load) {
     let is_wanted = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
+    let other = options.other.as_deref().map(Peer::other);
     let mut peers = Vec::new();
-    for peer in PEERS.iter().filter(|peer| is_wanted(&options.peers, peer.name)) {
+    for peer in PEERS.iter().chain(&other).filter(|peer| is_wanted(&options.peers, peer.name)) {
         match site.check(peer, load).await {
             Ok(()) => peers.push(peer),
             Err(reason) => println!("{}: left out, {reason}", peer.name),
         }
     }
+    // What the others are held against: nginx, unless only others were asked for.
+    let base = peers.first().map_or("", |peer| peer.name);
     let cases: Vec<&Case> = CASES.iter().filter(|case| is_wanted(&options.cases, case.name)).collect();
     let mut found = BTreeMap::new();
     for round in 0..options.rounds {
@@ -112,7 +116,7 @@ async fn table(options: &Options, site: &Site, load: &Load) {
         println!("\n{} ({}; {})", case.name, case.what, case.unit());
         for peer in &peers {
             let rounds = &found[&(case.name, peer.name)];
-            let ratios = found.get(&(case.name, BASE)).map(|base| {
+            let ratios = found.get(&(case.name, base)).map(|base| {
                 let ratios = rounds.iter().zip(base).map(|(ours, base)| ours.cost / base.cost);
                 median(ratios)
             });
@@ -120,7 +124,7 @@ async fn table(options: &Options, site: &Site, load: &Load) {
             let (least, most) = (costs().fold(f64::INFINITY, f64::min), costs().fold(0.0, f64::max));
             print!("  {:<14} {:>9.1}  [{least:.1} to {most:.1}]", peer.name, median(costs()));
             if let Some(ratio) = ratios {
-                print!("  × {BASE} {ratio:.2}");
+                print!("  × {base} {ratio:.2}");
             }
             if case.has_times() {
                 let per_second = median(rounds.iter().map(|measured| measured.per_second));

@@ -18,6 +18,7 @@ use crate::{backend, bank, directory, list};
 
 const REVOKED: u64 = 100_000;
 
+#[derive(Clone, Copy)]
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     program: &'static str,
@@ -83,6 +84,15 @@ pub(crate) const PEERS: [Peer; 7] = [
         arguments: SERVE,
     },
 ];
+
+impl Peer {
+    /// Another build of the gate, doing the same work.
+    pub(crate) fn other(program: &str) -> Self {
+        let program = std::fs::canonicalize(program).expect("a program").display().to_string();
+        let sekisho = PEERS.iter().find(|peer| peer.name == "sekisho").expect("it is there");
+        Self { name: "other", program: program.leak(), ..*sekisho }
+    }
+}
 
 const SEKISHO: &str = env!("CARGO_BIN_EXE_sekisho");
 const SERVE: &[&str] = &["serve", "--config", "@CONFIG@"];
@@ -217,8 +227,16 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// Asks it to end first: one that is built to write a profile does so then.
     fn drop(&mut self) {
         let group = Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process_group(group, Signal::TERM);
+        for _ in 0..50 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
     }

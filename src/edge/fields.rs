@@ -3,6 +3,10 @@
 //! Backends see names through CGI-like glasses: `X_Contract_Id`, `X.Contract.Id` and `X-Contract-Id` are one name
 //! to many of them. So a name is compared in its folded form: lower case, every other sign a hyphen (T20).
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::config::{Headers, OUR_PREFIX};
 use crate::domain::OUR_COOKIES;
 
@@ -106,8 +110,17 @@ pub(super) fn tokens<'a>(fields: &'a [Field<'a>], name: &'static str) -> impl It
         .filter(|token| !token.is_empty())
 }
 
+/// Whether a `Cookie` field can have one of the portal's cookies in it. Most have none, and needn't be taken apart.
+pub(super) fn can_have_our_cookies(value: &[u8]) -> bool {
+    static IN_ALL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("sekisho-"));
+    IN_ALL.find(value).is_some()
+}
+
 /// A `Cookie` field's pairs that a backend may see: all but the portal's own. `None` if there are none of those.
 pub(super) fn without_our_cookies(value: &[u8]) -> Option<Vec<u8>> {
+    if !can_have_our_cookies(value) {
+        return None;
+    }
     let is_ours = |pair: &&[u8]| pair.trim_ascii().starts_with(OUR_COOKIES.as_bytes());
     value.split(|&byte| byte == b';').any(|pair| is_ours(&pair)).then(|| {
         let others: Vec<_> = value

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::backstage::{FoundSession, Session};
-use super::fields::Field;
+use super::fields::{Field, can_have_our_cookies};
 use super::policy::Policy;
 use super::told::Person;
 use crate::clock;
@@ -109,7 +109,7 @@ fn key(token: &SessionToken, visitor: &Visitor) -> Key {
 
 /// The session's token, if the request has one.
 pub(super) fn token(fields: &[Field<'_>]) -> Option<SessionToken> {
-    let cookies = fields.iter().filter(|field| field.is("cookie"));
+    let cookies = fields.iter().filter(|field| field.is("cookie") && can_have_our_cookies(field.value));
     let mut pairs = cookies.flat_map(|field| field.value.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
     let value = pairs.find_map(|pair| pair.strip_prefix(SESSION_COOKIE.as_bytes())?.strip_prefix(b"="))?;
     SessionToken::parse(std::str::from_utf8(value).ok()?)

@@ -1,6 +1,6 @@
 //! What a client would like to read: a page or a problem document (RFC 9457), in which language.
 
-use super::fields::Field;
+use super::fields::{Field, can_have_our_cookies};
 use crate::domain::Language;
 
 /// What a client would like to read.
@@ -32,7 +32,7 @@ impl Wants {
                 wants.format = format(field.value);
             } else if field.is("accept-language") && prefers_english(field.value) {
                 wants.language = Language::English;
-            } else if field.is("cookie") {
+            } else if field.is("cookie") && can_have_our_cookies(field.value) {
                 chosen = chosen.or_else(|| chosen_language(field.value));
             }
         }
