@@ -47,17 +47,43 @@ const TOLERANCE: f64 = 8.0;
 /// hardly each time.
 const AGAIN: usize = 2;
 
-/// What is counted, and how often.
+/// One that is counted: its name, how often it is done, what that is, and which of its parts are counted by themselves.
+struct Counted {
+    name: &'static str,
+    operations: usize,
+    case: Case,
+    parts: &'static [Part],
+}
+
+/// A part of an operation: its name, and the function that does it with all that it calls.
+type Part = (&'static str, &'static str);
+
+const fn counted(name: &'static str, operations: usize, case: Case) -> Counted {
+    Counted { name, operations, case, parts: &[] }
+}
+
+impl Counted {
+    const fn with(self, parts: &'static [Part]) -> Self {
+        Self { parts, ..self }
+    }
+}
+
 const CASES: [Counted; 9] = [
-    ("handshake, full, with one request", 30, Case::Connection { resumed: false }),
-    ("handshake, resumed, with one request", 60, Case::Connection { resumed: true }),
-    ("request over HTTP/1.1", 1000, Case::Http1("/")),
-    ("request over HTTP/1.1, with a browser's header fields", 1000, Case::Browser),
-    ("request over HTTP/1.1, the hundredth route of its host", 1000, Case::Http1("/r99/page")),
-    ("request over HTTP/1.1, with an assertion", 200, Case::Http1("/assertion")),
-    ("request over HTTP/1.1, refused", 500, Case::Http1("/assertion/none")),
-    ("request over HTTP/2", 1000, Case::Http2),
-    ("MiB of a response", 20, Case::Download),
+    counted("handshake, full, with one request", 30, Case::Connection { resumed: false })
+        .with(&[("judging the certificate", "sekisho::edge::connection::judge")]),
+    counted("handshake, resumed, with one request", 60, Case::Connection { resumed: true }),
+    counted("request over HTTP/1.1", 1000, Case::Http1("/")),
+    counted("request over HTTP/1.1, with a browser's header fields", 1000, Case::Browser).with(&[
+        ("the gate's decision", "sekisho::edge::gate::decide"),
+        ("the head for the upstream", "sekisho::edge::forward::request::request_head"),
+        ("the head of the response", "sekisho::edge::forward::response::ResponseHead::take"),
+        ("the line of the access log", "sekisho::ops::access_log::AccessLogBuffer::write"),
+    ]),
+    counted("request over HTTP/1.1, the hundredth route of its host", 1000, Case::Http1("/r99/page")),
+    counted("request over HTTP/1.1, with an assertion", 200, Case::Http1("/assertion")),
+    counted("request over HTTP/1.1, refused", 500, Case::Http1("/assertion/none")),
+    counted("request over HTTP/2", 1000, Case::Http2),
+    counted("MiB of a response", 20, Case::Download),
 ];
 
 #[derive(Clone, Copy)]
@@ -80,8 +106,8 @@ fn main() -> ExitCode {
     let says = |word| arguments.iter().any(|argument| argument == word);
     let only = arguments.iter().find(|argument| !argument.starts_with("--"));
     let backend = backend::start();
-    let wanted = CASES.iter().filter(|(name, ..)| only.is_none_or(|only| name.contains(&**only)));
-    let found: Vec<_> = wanted.map(|case| (case, count(case, backend))).collect();
+    let wanted = CASES.iter().filter(|case| only.is_none_or(|only| case.name.contains(&**only)));
+    let found: Vec<Found> = wanted.map(|case| (case, count(case, backend))).collect();
     let is_good = if says("--keep") {
         keep(&found);
         true
@@ -91,49 +117,92 @@ fn main() -> ExitCode {
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// One that is counted: its name, how often it is done, and what that is.
-type Counted = (&'static str, usize, Case);
+/// What was counted for a case: for the operation, then for its parts.
+type Found = (&'static Counted, Vec<(String, u64)>);
 
 /// Instructions per operation.
-fn count((name, operations, case): &Counted, backend: SocketAddr) -> u64 {
+fn count(counted: &Counted, backend: SocketAddr) -> Vec<(String, u64)> {
     let [once, twice] = [1, 2].map(|times| {
         let gate = Gate::start(backend);
         let client = Client::new(&gate);
         // What is made when it is first needed is made by then.
-        client.run(*case, 3);
-        client.run(*case, operations * times);
+        client.run(counted.case, 3);
+        client.run(counted.case, counted.operations * times);
         gate.stop()
     });
-    let each = twice.saturating_sub(once) / *operations as u64;
-    println!("{each:>12}  {name}");
-    each
+    let each =
+        |count: &dyn Fn(&str) -> u64| count(&twice).saturating_sub(count(&once)) / counted.operations as u64;
+    let mut found = vec![(counted.name.to_owned(), each(&total))];
+    for (part, function) in counted.parts {
+        let count = each(&|counts| inclusive(counts, function));
+        assert!(count > 0, "{function} is not called, or not a function of its own any more");
+        found.push((format!("{}: {part}", counted.name), count));
+    }
+    for (name, count) in &found {
+        println!("{count:>12}  {name}");
+    }
+    found
 }
 
-fn keep(found: &[(&Counted, u64)]) {
-    let lines: String = found.iter().map(|((name, ..), count)| format!("{count:>12}  {name}\n")).collect();
+/// All that the process has executed, as callgrind wrote it down.
+fn total(counts: &str) -> u64 {
+    let total = counts.lines().rev().find_map(|line| line.strip_prefix("totals: "));
+    total.expect("a total").trim().parse().expect("a number")
+}
+
+/// What a function has executed, with all that it called. Callgrind writes a name in full the first time, and from then on its
+/// number; under each call, what that came to.
+fn inclusive(counts: &str, function: &str) -> u64 {
+    let (mut numbers, mut is_called, mut sum) = (Vec::new(), false, 0);
+    let mut lines = counts.lines();
+    while let Some(line) = lines.next() {
+        if let Some((kind, rest)) = line.split_once("fn=(")
+            && matches!(kind, "" | "c")
+        {
+            let (number, name) = rest.split_once(')').expect("a number");
+            if name.trim() == function {
+                numbers.push(number);
+            }
+            if kind == "c" {
+                is_called = numbers.contains(&number);
+            }
+        } else if line.starts_with("calls=") {
+            let cost = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a cost");
+            sum += if is_called { cost.parse::<u64>().expect("a number") } else { 0 };
+        }
+    }
+    sum
+}
+
+fn keep(found: &[Found]) {
+    let all = found.iter().flat_map(|(_, found)| found);
+    let lines: String = all.map(|(name, count)| format!("{count:>12}  {name}\n")).collect();
     std::fs::write(KEPT, lines).expect("written");
 }
 
 /// Whether every figure is about what it was. One that is much better isn't right either: it should be kept.
-fn compare(found: &[(&Counted, u64)], backend: SocketAddr) -> bool {
+fn compare(found: &[Found], backend: SocketAddr) -> bool {
     let kept = std::fs::read_to_string(KEPT).expect("figures that were kept");
     let kept: BTreeMap<&str, u64> = kept
         .lines()
         .filter_map(|line| line.trim().split_once("  "))
         .map(|(count, name)| (name, count.parse().expect("a number")))
         .collect();
+    let off = |found: &[(String, u64)]| -> Vec<String> {
+        let off = found.iter().filter_map(|(name, count)| {
+            let Some(before) = kept.get(&**name) else { return Some(format!("{name}: no figure is kept")) };
+            #[expect(clippy::cast_precision_loss, reason = "some millions")]
+            let percent = (*count as f64 / *before as f64 - 1.0) * 100.0;
+            (percent.abs() > TOLERANCE).then(|| format!("{name}: {percent:+.1} % against {before}"))
+        });
+        off.collect()
+    };
     let mut is_good = true;
-    for (case, first) in found {
-        let Some(before) = kept.get(case.0) else {
-            println!("{}: no figure is kept", case.0);
-            is_good = false;
-            continue;
-        };
-        #[expect(clippy::cast_precision_loss, reason = "some millions")]
-        let percent = |count: u64| (count as f64 / *before as f64 - 1.0) * 100.0;
-        let again = std::iter::repeat_with(|| count(case, backend)).take(AGAIN);
-        if !std::iter::once(*first).chain(again).any(|count| percent(count).abs() <= TOLERANCE) {
-            println!("{}: {:+.1} % against {before}", case.0, percent(*first));
+    for (counted, first) in found {
+        let again = std::iter::repeat_with(|| off(&count(counted, backend))).take(AGAIN);
+        let wrong = off(first);
+        if !wrong.is_empty() && !again.into_iter().any(|wrong| wrong.is_empty()) {
+            println!("{}", wrong.join("\n"));
             is_good = false;
         }
     }
@@ -184,16 +253,15 @@ impl Gate {
         Self { stdin: child.stdin.take().expect("a pipe"), child, address, folder }
     }
 
-    /// Stops it, and says how many instructions it has executed.
-    fn stop(mut self) -> u64 {
+    /// Stops it, and returns what callgrind has counted.
+    fn stop(mut self) -> String {
         drop(self.stdin);
         assert!(self.child.wait().expect("an end").success());
         let counts = std::fs::read_to_string(counts(self.folder.path())).expect("counts");
         std::fs::create_dir_all(LEFT)
             .and_then(|()| std::fs::write(format!("{LEFT}/callgrind.out"), &counts))
             .expect("written");
-        let total = counts.lines().rev().find_map(|line| line.strip_prefix("totals: "));
-        total.expect("a total").trim().parse().expect("a number")
+        counts
     }
 }
 
