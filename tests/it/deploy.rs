@@ -2,6 +2,7 @@
 
 mod chart;
 mod compose;
+mod examples;
 mod package;
 mod watching;
 
