@@ -104,16 +104,21 @@ mod tests {
         let missing = answer(&args).unwrap_err();
         for (file, place) in [
             ("certs/www.pem", "23:20"),
+            ("certs/www.key", "24:12"),
             ("certs/cert.pem", "31:20"),
+            ("certs/cert.key", "32:12"),
             ("certs/bank-ca.pem", "49:16"),
-            ("secrets/pepper", "77:18"),
+            ("certs/bank-ca.crl", "58:9"),
             ("pins/common.txt", "92:16"),
         ] {
             let file = directory.path().join(file);
             let told = format!("error: {}: there is no such file\n   --> {name}:{place}\n", file.display());
             assert!(missing.contains(&told), "{missing}");
         }
-        assert!(missing.ends_with(&format!("15 mistakes in {name}")), "{missing}");
+        let pepper = directory.path().join("secrets/pepper");
+        let told = format!("{}: there is no such file (`sekisho pepper` makes one)\n", pepper.display());
+        assert!(missing.contains(&told), "{missing}");
+        assert!(missing.ends_with(&format!("18 mistakes in {name}")), "{missing}");
         fs::write(&config, "").unwrap();
         let explained =
             format!("error: the file is empty\n  --> {name}:1:1\n  |\n1 | \n  | ^\n\n1 mistake in {name}");

@@ -112,12 +112,18 @@ impl Trust {
             .ok();
         let before = errors.len();
         let authorities = load_authorities(source.authorities, now, &mut errors);
-        // A CRL of an authority that could not be read would only add a second error with the same cause.
+        // A CRL of an authority that could not be read would only add a second error with the same cause, unless it is missing.
         let crls = match (&authorities, source.crls) {
             (Some(authorities), Some(files)) if errors.len() == before => {
                 Some(load_crls(files, authorities, now, &mut errors))
             }
-            _ => None,
+            (_, files) => {
+                let missing = files.unwrap_or_default().iter().enumerate().filter(|(_, file)| !file.exists());
+                errors.extend(missing.map(|(index, file)| {
+                    TrustError::of(TrustPart::Crl(index), file, "there is no such file")
+                }));
+                None
+            }
         };
         match (common_name, authorities) {
             (Some(common_name), Some(authorities)) if errors.is_empty() => {
