@@ -3,6 +3,7 @@
 mod commands;
 mod keys;
 mod links;
+mod moving;
 
 use std::collections::BTreeSet;
 use std::fs;
