@@ -125,6 +125,26 @@ fn every_metric_alert_and_panel_that_a_page_names_exists() {
     }
 }
 
+/// Commands are the same in every language.
+#[test]
+fn a_japanese_page_has_every_block_of_the_english_one() {
+    let comment = Regex::new(r"\s*#.*").unwrap();
+    let blocks = |page: &Page| -> Vec<String> {
+        page.blocks().iter().map(|block| comment.replace_all(&block.text, "").into_owned()).collect()
+    };
+    let (pages, mut seen) = (pages(), 0);
+    for japanese in pages.iter().filter(|page| page.file.starts_with("docs/ja/")) {
+        let file = japanese.file.replace("docs/ja/", "docs/");
+        let english = pages.iter().find(|page| page.file == file).unwrap();
+        let there = blocks(japanese);
+        for block in blocks(english) {
+            assert!(there.contains(&block), "{}: not in it\n{block}", japanese.file);
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "{seen}");
+}
+
 /// Every file of the program, in one text, with the strings that go on over several lines in one.
 fn sources() -> String {
     let sources: String =
