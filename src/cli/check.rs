@@ -43,11 +43,14 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn answer(args: &Args) -> Result<String, String> {
     match config::load(&args.config).and_then(meaning) {
-        Ok(document) if args.print => effective(&document.config),
-        Ok(document) if args.against.is_some() => {
+        Ok((document, _)) if args.print => effective(&document.config),
+        Ok((document, _)) if args.against.is_some() => {
             against(&document, args.against.as_deref().unwrap_or_default())
         }
-        Ok(_) => Ok(format!("{}: ok\n", args.config.display())),
+        Ok((_, doubts)) => {
+            let doubts: String = doubts.iter().map(|doubt| format!("  note: {doubt}\n")).collect();
+            Ok(format!("{}: ok\n{doubts}", args.config.display()))
+        }
         Err(problems) => Err(problems.to_string()),
     }
 }
@@ -77,10 +80,10 @@ fn against(document: &Document, running: &str) -> Result<String, String> {
     Ok(told)
 }
 
-/// What the file means, beyond its form: whether the files that it names are there and fit.
-fn meaning(document: Document) -> Result<Document, Problems> {
-    app::plan(&document, Clock::System.now())?;
-    Ok(document)
+/// What the file means, beyond its form: whether the files that it names are there and fit. With what is doubtful about it.
+fn meaning(document: Document) -> Result<(Document, Vec<String>), Problems> {
+    let doubts = app::plan(&document, Clock::System.now())?.doubts(&document);
+    Ok((document, doubts))
 }
 
 /// The configuration as YAML that loads again.

@@ -218,6 +218,14 @@ impl Trust {
         self.crls.as_deref()
     }
 
+    /// The authorities of which there is no list at all, though there have to be lists: nobody whom they vouch for gets in.
+    pub fn unlisted(&self) -> impl Iterator<Item = &Authority> {
+        let lists = self.crls.as_deref();
+        self.authorities.all().iter().filter(move |authority| {
+            lists.is_some_and(|lists| !lists.iter().any(|list| list.is_by(authority.name(), authority.key())))
+        })
+    }
+
     /// For how long after its nextUpdate a list still speaks.
     pub const fn grace(&self) -> Duration {
         self.grace

@@ -171,6 +171,7 @@ fn every_title_that_a_page_quotes_is_one() {
 #[test]
 fn every_error_in_the_troubleshooting_is_one_that_the_gate_says() {
     let sources = sources();
+    let code = Regex::new("`([^`]+)`").unwrap();
     // The operating system's own words.
     let others = ["Address already in use", "Permission denied", "Cannot assign requested address"];
     for page in pages().iter().filter(|page| page.file.ends_with("troubleshooting.md")) {
@@ -178,7 +179,7 @@ fn every_error_in_the_troubleshooting_is_one_that_the_gate_says() {
         let mut seen = 0;
         for row in rows {
             let cell = row.split(" | ").next().unwrap();
-            for said in Regex::new("`([^`]+)`").unwrap().captures_iter(cell) {
+            for said in code.captures_iter(cell) {
                 for part in said[1].trim_start_matches("note: ").split('…') {
                     let part = part.trim_matches([' ', ':', '(']);
                     if part.contains(' ') && !others.iter().any(|other| part.ends_with(other)) {

@@ -67,13 +67,14 @@ fn assert_command(help: &mut Help, file: &str, typed: &str) {
 fn typed(page: &Page) -> Vec<String> {
     let mut typed: Vec<String> =
         page.code().iter().filter_map(|code| code.strip_prefix("sekisho ").map(str::to_owned)).collect();
+    let continued = Regex::new(r"\\\n\s*").unwrap();
     let parts = Regex::new(r"\s[|;]\s|&&|\s#\s|\s[0-9]?[<>]+\s|\$\(|\)|\bdo\s").unwrap();
     let command = Regex::new(
         r"^(?:sudo -u sekisho |podman compose exec gate-1 |kubectl .* exec \S+ -- )?(?:\S*/)?sekisho ((?:[a-z]|--).*)$",
     )
     .unwrap();
     for block in page.blocks().iter().filter(|block| ["", "bash", "sh"].contains(&block.language.as_str())) {
-        let whole = Regex::new(r"\\\n\s*").unwrap().replace_all(&block.text, " ");
+        let whole = continued.replace_all(&block.text, " ");
         let commands = whole.lines().flat_map(|line| parts.split(line));
         typed.extend(commands.filter_map(|part| Some(command.captures(part.trim())?[1].to_owned())));
     }

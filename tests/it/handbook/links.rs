@@ -24,8 +24,9 @@ fn normal(path: &Path) -> PathBuf {
 /// The sections of a page, as forges name them: in lower case, without punctuation, with `-` for spaces.
 fn anchors(page: &Page) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
+    let link = Regex::new(r"\[([^\]]*)\]\([^)]*\)").unwrap();
     for line in page.prose().lines().filter(|line| line.starts_with('#')) {
-        let title = Regex::new(r"\[([^\]]*)\]\([^)]*\)").unwrap().replace_all(line, "$1").to_lowercase();
+        let title = link.replace_all(line, "$1").to_lowercase();
         let title = title.trim_start_matches('#').trim().chars();
         let anchor: String = title
             .filter(|char| char.is_alphanumeric() || [' ', '-', '_'].contains(char))
