@@ -57,7 +57,14 @@ pub(super) fn server_keys(document: &Document, now: Timestamp) -> (Vec<HostKeys>
                     }
                     keys.push(key);
                 }
-                Err((member, message)) => problems.push(source.problem(&at(member), message)),
+                Err((member, message)) => {
+                    problems.push(source.problem(&at(member), message));
+                    // What is missing is said at once, and not when the first of the two is there.
+                    if member == "certificate" && !tls.key.exists() {
+                        let message = format!("{}: there is no such file", tls.key.display());
+                        problems.push(source.problem(&at("key"), message));
+                    }
+                }
             }
         }
         hosts.push((name.clone(), host.clone(), keys));

@@ -1,5 +1,6 @@
 //! Stores that fail: counted, told in the log and at `/readyz`, and tried again until they work, whether anybody needs them
-//! meanwhile or not.
+//! meanwhile or not. The state is asked now and then besides: on a quiet gateway nobody would know that it is away. The directory
+//! is asked for changes all the time, and the audit log is a file.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::ops::{Metrics, Readiness};
@@ -14,6 +16,8 @@ use crate::stores::{AuditEvent, AuditLog, Directory, State, Unavailable};
 
 /// How often a store that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often the state is asked whether it is there.
+const LOOK: Duration = Duration::from_secs(5);
 /// Stores that can be tried by themselves. The others are only counted.
 const TRIED: [&str; 3] = ["directory", "state", "audit"];
 
@@ -64,7 +68,14 @@ impl Health {
             self.0.metrics.store_failing.with_label_values(&[store]).set(0);
         }
         loop {
-            self.0.failed.notified().await;
+            if timeout(LOOK, self.0.failed.notified()).await.is_err()
+                && let Some((_, state)) = &stores
+                && let Err(error) = state.ping().await
+            {
+                let Unavailable { store, problem } = &error;
+                tracing::error!(store, problem, "A store is not available, which nobody has needed yet");
+                self.failed(&error);
+            }
             while !self.failing().is_empty() {
                 tokio::time::sleep(RETRY).await;
                 let failing = self.failing().clone();

@@ -15,7 +15,7 @@ use super::certificates::{HostKeys, TicketSecretSource};
 use super::{back, certificates, issuer, notices, routes, stores, trust, upstreams};
 use crate::clock::Clock;
 use crate::config::{
-    self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection,
+    self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection, SignedSource,
 };
 use crate::edge::{
     self, Assertions, HostSettings, Policy, PolicySettings, RateTables, SignInPolicy, TicketKeys, Upstream,
@@ -44,6 +44,25 @@ pub struct Plan<T = Trust> {
 /// Reads and checks all that `document` names. Starts nothing.
 pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
     plan_by(document, now, |settings| trust::load(settings, now))
+}
+
+impl Plan {
+    /// What is no mistake and still hardly meant, a sentence each.
+    pub fn doubts(&self, document: &Document) -> Vec<String> {
+        let crl = document.config.trust.as_ref().and_then(|trust| trust.crl.as_ref());
+        let mut sources = crl.into_iter().flat_map(|crl| &crl.sources);
+        if sources.any(|source| matches!(source, SignedSource::Url(_))) {
+            return Vec::new();
+        }
+        let unlisted = self.trust.iter().flat_map(Trust::unlisted);
+        let told = unlisted.map(|authority| {
+            format!(
+                "no source has a revocation list of {:?}: everybody whom it vouches for is refused",
+                authority.subject()
+            )
+        });
+        told.collect()
+    }
 }
 
 /// The same, with another way to load the trust. What is wrong with it comes with its place in the file.

@@ -182,6 +182,9 @@ impl TrustKeeper {
     pub async fn follow(self) {
         loop {
             let sources = self.sources();
+            if sources.are_files() {
+                self.tell_unlisted();
+            }
             let all = async {
                 join_all(sources.list.iter().map(|source| self.follow_one(source, sources.refresh))).await;
                 // There may be none: then there is nothing to do until the next configuration.
@@ -346,6 +349,17 @@ impl TrustKeeper {
                     tracing::error!(source = %origin, problem, "A revocation list is in force, but no copy of it can be kept");
                 }
             }
+        }
+    }
+
+    /// Says which authorities have no list. Where all lists are files, none will come by itself; a URL says that it gives none.
+    fn tell_unlisted(&self) {
+        for authority in self.0.trust.load().unlisted() {
+            let authority = authority.subject();
+            tracing::error!(
+                authority,
+                "There is no revocation list of an authority: everybody whom it vouches for is refused"
+            );
         }
     }
 

@@ -43,11 +43,14 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn answer(args: &Args) -> Result<String, String> {
     match config::load(&args.config).and_then(meaning) {
-        Ok(document) if args.print => effective(&document.config),
-        Ok(document) if args.against.is_some() => {
+        Ok((document, _)) if args.print => effective(&document.config),
+        Ok((document, _)) if args.against.is_some() => {
             against(&document, args.against.as_deref().unwrap_or_default())
         }
-        Ok(_) => Ok(format!("{}: ok\n", args.config.display())),
+        Ok((_, doubts)) => {
+            let doubts: String = doubts.iter().map(|doubt| format!("  note: {doubt}\n")).collect();
+            Ok(format!("{}: ok\n{doubts}", args.config.display()))
+        }
         Err(problems) => Err(problems.to_string()),
     }
 }
@@ -77,10 +80,10 @@ fn against(document: &Document, running: &str) -> Result<String, String> {
     Ok(told)
 }
 
-/// What the file means, beyond its form: whether the files that it names are there and fit.
-fn meaning(document: Document) -> Result<Document, Problems> {
-    app::plan(&document, Clock::System.now())?;
-    Ok(document)
+/// What the file means, beyond its form: whether the files that it names are there and fit. With what is doubtful about it.
+fn meaning(document: Document) -> Result<(Document, Vec<String>), Problems> {
+    let doubts = app::plan(&document, Clock::System.now())?.doubts(&document);
+    Ok((document, doubts))
 }
 
 /// The configuration as YAML that loads again.
@@ -104,16 +107,21 @@ mod tests {
         let missing = answer(&args).unwrap_err();
         for (file, place) in [
             ("certs/www.pem", "23:20"),
+            ("certs/www.key", "24:12"),
             ("certs/cert.pem", "31:20"),
+            ("certs/cert.key", "32:12"),
             ("certs/bank-ca.pem", "49:16"),
-            ("secrets/pepper", "77:18"),
+            ("certs/bank-ca.crl", "58:9"),
             ("pins/common.txt", "92:16"),
         ] {
             let file = directory.path().join(file);
             let told = format!("error: {}: there is no such file\n   --> {name}:{place}\n", file.display());
             assert!(missing.contains(&told), "{missing}");
         }
-        assert!(missing.ends_with(&format!("15 mistakes in {name}")), "{missing}");
+        let pepper = directory.path().join("secrets/pepper");
+        let told = format!("{}: there is no such file (`sekisho pepper` makes one)\n", pepper.display());
+        assert!(missing.contains(&told), "{missing}");
+        assert!(missing.ends_with(&format!("18 mistakes in {name}")), "{missing}");
         fs::write(&config, "").unwrap();
         let explained =
             format!("error: the file is empty\n  --> {name}:1:1\n  |\n1 | \n  | ^\n\n1 mistake in {name}");

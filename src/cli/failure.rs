@@ -23,6 +23,8 @@ pub(super) const CANNOT_CREATE: u8 = 73;
 pub(super) const IO: u8 = 74;
 /// Something is wrong, and may be right again later.
 pub(super) const TEMPORARY: u8 = 75;
+/// It is not for this user to do.
+pub(super) const NO_PERMISSION: u8 = 77;
 /// The configuration is wrong.
 pub(super) const CONFIG: u8 = 78;
 

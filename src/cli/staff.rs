@@ -11,20 +11,22 @@ mod pins;
 pub(super) mod table;
 pub mod user;
 
+use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use rustix::process::getuid;
+use rustix::process::{geteuid, getuid};
 use serde::Serialize;
 
-use super::failure::{CANNOT_CREATE, Failure, NO_USER, SOFTWARE, UNAVAILABLE, print};
+use super::failure::{CANNOT_CREATE, Failure, NO_PERMISSION, NO_USER, SOFTWARE, UNAVAILABLE, print};
 use super::serve;
 use crate::app::{OpenError, StaffStores, StartError};
 use crate::clock::Clock;
-use crate::config::{self, Document};
+use crate::config::{self, Config, DirectoryUrl, Document};
 use crate::domain::{ContractId, Identity, UserId, mail_address};
 use crate::stores::{AddError, AuditEvent, AuditSubject, Unavailable};
 
@@ -112,6 +114,9 @@ fn perform(
 ) -> Result<Option<Failure>, Failure> {
     let document =
         config::load(&common.config).map_err(|problems| serve::failure(&StartError::Config(problems)))?;
+    if geteuid().is_root() {
+        as_owner(&document.config)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -132,6 +137,26 @@ fn perform(
         Output::Json => print(&format!("{:#}\n", answer.json))?,
     }
     Ok(answer.trouble)
+}
+
+/// Root may write where the gate's user does. What root makes there, an audit log or a store, that user can't open, and the gate
+/// doesn't start any more.
+fn as_owner(config: &Config) -> Result<(), Failure> {
+    let directory = config.directory.as_ref().and_then(|directory| match &directory.url {
+        DirectoryUrl::Sqlite(file) => Some(file),
+        DirectoryUrl::Postgres(_) => None,
+    });
+    let audit = config.audit.as_ref().map(|audit| &audit.file);
+    for folder in directory.into_iter().chain(audit).filter_map(|file| file.parent()) {
+        let owner = fs::metadata(folder).map_or(0, |metadata| metadata.uid());
+        if owner != 0 {
+            let message =
+                format!("{} is not root's: the gate could not open what root makes there", folder.display());
+            let hint = format!("do it as its owner: sudo -u '#{owner}' sekisho …");
+            return Err(Failure::new(NO_PERMISSION, message).hint(&hint));
+        }
+    }
+    Ok(())
 }
 
 /// Who is at the terminal, also behind sudo. It is what the environment says: whoever may run this command may also

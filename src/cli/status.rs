@@ -2,6 +2,7 @@
 
 mod scrape;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -41,10 +42,29 @@ fn status(arguments: &Arguments, now: Timestamp) -> Result<(), Failure> {
     if !is_serving {
         return Err(Failure::new(UNAVAILABLE, readiness));
     }
-    match readiness.trim() {
-        "ready" => Ok(()),
-        _ => Err(Failure::new(TEMPORARY, "it serves, but something is wrong")),
+    if readiness.trim() == "ready" && is_well(&scrape, now) {
+        Ok(())
+    } else {
+        Err(Failure::new(TEMPORARY, "it serves, but something is wrong"))
     }
+}
+
+/// What ends some day, with the label that says whose it is.
+const ENDS: [(&str, &str, &str); 3] = [
+    ("certificate", "sekisho_server_certificate_expiry_timestamp_seconds", "host"),
+    ("list", "sekisho_crl_next_update_timestamp_seconds", "source"),
+    ("own list", "sekisho_revocation_list_next_update_timestamp_seconds", ""),
+];
+
+/// Whether nothing is wrong that `/readyz` says nothing of: what has ended, and upstreams without an endpoint.
+fn is_well(scrape: &Scrape, now: Timestamp) -> bool {
+    let mut ends = ENDS.iter().flat_map(|(_, metric, _)| scrape.all(metric)).filter(|(_, end)| *end > 0.0);
+    let has_ended = ends.any(|(_, end)| at(end).is_some_and(|end| end <= now));
+    let mut usable = BTreeMap::new();
+    for (labels, value) in scrape.all("sekisho_upstream_endpoint_usable") {
+        *usable.entry(labels.get("upstream")).or_default() |= value > 0.0;
+    }
+    !has_ended && usable.into_values().all(|is_usable: bool| is_usable)
 }
 
 /// What `/readyz` says, a line for each thing.
@@ -70,11 +90,7 @@ fn report(scrape: &Scrape, now: Timestamp) -> String {
             text.push_str(&format!("{name:<12} {said}\n"));
         }
     }
-    for (name, metric, label) in [
-        ("certificate", "sekisho_server_certificate_expiry_timestamp_seconds", "host"),
-        ("list", "sekisho_crl_next_update_timestamp_seconds", "source"),
-        ("own list", "sekisho_revocation_list_next_update_timestamp_seconds", ""),
-    ] {
+    for (name, metric, label) in ENDS {
         for (labels, value) in scrape.all(metric).filter(|(_, value)| *value > 0.0) {
             let of = labels.get(label).map(|of| format!("{of}, ")).unwrap_or_default();
             text.push_str(&format!("{name:<12} {of}{}\n", until(value, now)));
@@ -218,6 +234,17 @@ certificate  a.example, until 2025-12-29T00:00:00Z (30 d 21 h)
 list         certs/a \"b\".crl, OVER since 2025-11-28T00:00:00Z
 "
         );
+    }
+
+    #[test]
+    fn what_has_ended_and_an_upstream_without_an_endpoint_are_wrong() {
+        let [before, after] =
+            ["2025-11-27T23:59:59Z", "2025-11-28T00:00:00Z"].map(|time| time.parse().unwrap());
+        assert!(is_well(&Scrape::read(METRICS), before));
+        assert!(!is_well(&Scrape::read(METRICS), after), "the list is over");
+        let none =
+            METRICS.replace("10.0.0.1:80\",upstream=\"banking\"} 1", "10.0.0.1:80\",upstream=\"banking\"} 0");
+        assert!(!is_well(&Scrape::read(&none), before), "no endpoint of an upstream is left");
     }
 
     #[test]

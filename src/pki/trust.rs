@@ -112,12 +112,18 @@ impl Trust {
             .ok();
         let before = errors.len();
         let authorities = load_authorities(source.authorities, now, &mut errors);
-        // A CRL of an authority that could not be read would only add a second error with the same cause.
+        // A CRL of an authority that could not be read would only add a second error with the same cause, unless it is missing.
         let crls = match (&authorities, source.crls) {
             (Some(authorities), Some(files)) if errors.len() == before => {
                 Some(load_crls(files, authorities, now, &mut errors))
             }
-            _ => None,
+            (_, files) => {
+                let missing = files.unwrap_or_default().iter().enumerate().filter(|(_, file)| !file.exists());
+                errors.extend(missing.map(|(index, file)| {
+                    TrustError::of(TrustPart::Crl(index), file, "there is no such file")
+                }));
+                None
+            }
         };
         match (common_name, authorities) {
             (Some(common_name), Some(authorities)) if errors.is_empty() => {
@@ -210,6 +216,14 @@ impl Trust {
     /// The revocation lists, for `check` and metrics. `None` if revocation is not checked.
     pub fn crls(&self) -> Option<&[Arc<Crl>]> {
         self.crls.as_deref()
+    }
+
+    /// The authorities of which there is no list at all, though there have to be lists: nobody whom they vouch for gets in.
+    pub fn unlisted(&self) -> impl Iterator<Item = &Authority> {
+        let lists = self.crls.as_deref();
+        self.authorities.all().iter().filter(move |authority| {
+            lists.is_some_and(|lists| !lists.iter().any(|list| list.is_by(authority.name(), authority.key())))
+        })
     }
 
     /// For how long after its nextUpdate a list still speaks.

@@ -87,6 +87,7 @@ mod differential;
 mod directory;
 mod demo;
 mod deploy;
+mod handbook;
 mod interop;
 mod interop_resumption;
 mod state;

@@ -10,6 +10,7 @@ use sekisho::stores::{AttemptKey, DirectorySettings};
 
 use crate::pins::{Bank, decide};
 use crate::support::backend::Backend;
+use crate::support::client::plain_get;
 use crate::support::eventually;
 use crate::support::gate::{CERT, Gate, WWW, start_in};
 use crate::support::people::{Browser, CONTRACT, ITO, TANAKA, gate_with, identity, now, stores, yaml};
@@ -34,6 +35,22 @@ fn states(gate: &Gate, page: &mut Browser, signed_in: &mut Browser) -> (u16, u16
     }
     let asked = signed_in.open(WWW, "/banking").status;
     (signing_in.status, asked, certificate.get(CERT, "/banking").status)
+}
+
+/// At night, say: it is to be seen before the first customer comes.
+#[test]
+fn a_redis_that_is_away_is_seen_though_nobody_needs_it() {
+    let backend = Backend::start();
+    let mut redis = RedisServer::start();
+    let gate = gate_on(&backend, redis.port());
+    gate.counts("sekisho_store_failing{store=\"state\"}", 0.0);
+    redis.kill();
+    gate.counts("sekisho_store_failing{store=\"state\"}", 1.0);
+    let readiness = plain_get(gate.ops, "/readyz").1;
+    assert!(readiness.starts_with("ready, but the state is not available: Redis: "), "{readiness}");
+    redis.restart();
+    gate.counts("sekisho_store_failing{store=\"state\"}", 0.0);
+    assert_eq!(plain_get(gate.ops, "/readyz").1, "ready\n");
 }
 
 #[test]

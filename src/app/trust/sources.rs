@@ -111,6 +111,11 @@ pub(super) fn with_source(
 }
 
 impl Sources {
+    /// Whether none is a URL.
+    pub(super) fn are_files(&self) -> bool {
+        self.list.iter().all(|source| matches!(source.from, From::File(_)))
+    }
+
     pub(super) fn new(settings: &config::Trust) -> Result<Self, String> {
         let Some(crl) = &settings.crl else { return Ok(Self { refresh: Duration::MAX, list: Vec::new() }) };
         let fetcher = Fetcher::new(&FetchSettings {

@@ -107,7 +107,7 @@ struct Reconciled {
 }
 
 async fn reconcile(desk: &Desk, logs: &[PathBuf]) -> Result<Answer, Failure> {
-    issuer(desk)?;
+    let issuer = issuer(desk)?;
     let mut trail = AuditTrail::default();
     let own = match &desk.document.config.audit {
         Some(audit) => audit_segments(&audit.file)
@@ -123,7 +123,7 @@ async fn reconcile(desk: &Desk, logs: &[PathBuf]) -> Result<Answer, Failure> {
         }
     }
     let directory = &desk.stores.directory;
-    let credentials = directory.issued(desk.now()).await.map_err(|error| failed(&error))?;
+    let credentials = directory.issued(issuer.id(), desk.now()).await.map_err(|error| failed(&error))?;
     let findings = trail.hold_against(&credentials);
     let rows: Vec<_> = findings
         .iter()

@@ -99,7 +99,10 @@ fn is_id(id: &str) -> bool {
 
 fn read_secret(file: &Path) -> Result<Zeroizing<String>, String> {
     let name = file.display();
-    let mut open = File::open(file).map_err(|error| problem(file, &error))?;
+    let mut open = File::open(file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => format!("{name}: there is no such file (`sekisho pepper` makes one)"),
+        _ => problem(file, &error),
+    })?;
     let metadata = open.metadata().map_err(|error| problem(file, &error))?;
     // Of the opened file: the name may lead elsewhere by now.
     if metadata.is_file() && metadata.permissions().mode() & FORBIDDEN != 0 {
@@ -209,7 +212,7 @@ mod tests {
             assert_eq!(read_peppers(&file).map(drop), expected, "{mode:o}");
         }
         let missing = folder.0.path().join("missing");
-        let refusal = format!("{}: there is no such file", missing.display());
+        let refusal = format!("{}: there is no such file (`sekisho pepper` makes one)", missing.display());
         assert_eq!(read_peppers(&missing).map(drop), Err(refusal));
     }
 

@@ -33,8 +33,12 @@ impl AuditKey {
     /// Reads a key's file, which nobody else may read or write; its group may read it, as Kubernetes mounts secrets.
     pub fn read(file: &Path) -> Result<Self, String> {
         let name = file.display();
-        let text =
-            fs::read_to_string(file).map(Zeroizing::new).map_err(|error| format!("{name}: {error}"))?;
+        let text = fs::read_to_string(file).map(Zeroizing::new).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                format!("{name}: there is no such file (`sekisho audit key` makes one)")
+            }
+            _ => format!("{name}: {error}"),
+        })?;
         let mode = fs::metadata(file).map_err(|error| format!("{name}: {error}"))?.permissions().mode();
         if mode & 0o027 != 0 {
             return Err(format!("{name}: others may read or change it: chmod 600"));

@@ -77,14 +77,16 @@ impl Directory {
         Ok((change, revoked))
     }
 
-    /// Every credential that we have signed, with the key of now or an earlier one.
-    pub async fn issued(&self, now: Timestamp) -> Result<Vec<CredentialRecord>, Unavailable> {
+    /// Every credential that we have signed, with this issuer's key or an earlier one: those that we have published a list of.
+    /// The others were signed by the bank's own CAs.
+    pub async fn issued(&self, issuer: &str, now: Timestamp) -> Result<Vec<CredentialRecord>, Unavailable> {
         self.0
             .bounded_by(200_000, async {
                 let mut lease = self.0.lease().await?;
                 let rows: Vec<RecordRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                    "{RECORD} WHERE issuer IS NOT NULL ORDER BY registered_at"
+                    "{RECORD} WHERE issuer = $1 OR issuer IN (SELECT issuer FROM lists) ORDER BY registered_at"
                 )))
+                .bind(issuer)
                 .fetch_all(&mut *lease)
                 .await?;
                 lease.done();

@@ -3,7 +3,8 @@
 use std::fs;
 
 use super::fails;
-use crate::support::process::sekisho;
+use crate::support::eventually;
+use crate::support::process::{Running, sekisho};
 
 #[test]
 fn a_file_that_is_none_ends_with_78() {
@@ -143,4 +144,37 @@ fn a_key_that_cannot_be_used_is_pointed_at() {
         fails(path, &["check", "--config", "bad.yaml"], 78, &told);
         fails(path, &["serve", "--config", "bad.yaml"], 78, &format!("sekisho serve:\n{told}"));
     }
+}
+
+/// As when the root is listed beside its CA: nobody gets in, and everything else looks well.
+#[test]
+fn an_authority_without_a_list_is_a_doubt_and_said_when_it_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    sekisho(path, &["ca", "init"]).good();
+    sekisho(path, &["ca", "--dir", "other", "init", "--name", "Mihon Bank Root"]).good();
+    sekisho(path, &["ca", "server", "www.localhost"]).good();
+    let yaml = |sources: &str| {
+        format!(
+            "listeners: [{{ bind: '127.0.0.1:0' }}]
+hosts:
+  www.localhost:
+    tls: {{ certificate: certs/servers/www.localhost.pem, key: certs/servers/www.localhost.key }}
+    client_certificate: required
+trust: {{ authorities: [certs/ca.pem, other/ca.pem], crl: {{ sources: [{sources}] }} }}
+ops: {{ bind: '127.0.0.1:0' }}
+"
+        )
+    };
+    let check = || sekisho(path, &["check", "--config", "f.yaml"]).good();
+    fs::write(path.join("f.yaml"), yaml("certs/ca.crl, other/ca.crl")).unwrap();
+    assert_eq!(check(), "f.yaml: ok\n");
+    fs::write(path.join("f.yaml"), yaml("certs/ca.crl")).unwrap();
+    let name = r#""O=Mihon Bank, Ltd., CN=Mihon Bank Root""#;
+    let note = "everybody whom it vouches for is refused";
+    assert_eq!(check(), format!("f.yaml: ok\n  note: no source has a revocation list of {name}: {note}\n"));
+    let mut gate = Running::sekisho(path, &["serve", "--config", "f.yaml"]);
+    gate.wait_until_ready();
+    let told = "There is no revocation list of an authority: everybody whom it vouches for is refused\",\"authority\":\"O=Mihon Bank, Ltd., CN=Mihon Bank Root";
+    eventually("what the journal says", || gate.stderr().contains(told));
 }

@@ -156,7 +156,11 @@ fn what_was_issued_is_held_against_what_was_permitted() {
     assert!(good.starts_with("Everything that was issued was permitted.\n1 certificates, "), "{good}");
     // In a roll-over of the CA, audit logs hold what both keys have signed.
     let database = gate.folder.path().join("data/sekisho.db");
-    run("sqlite3", &[database.to_str().unwrap(), "UPDATE credentials SET issuer = 'an earlier key'"]).good();
+    let list = "SELECT 'an earlier key', number, change, this_update, next_update, der FROM lists LIMIT 1";
+    let columns = "issuer, number, change, this_update, next_update, der";
+    let earlier =
+        format!("INSERT INTO lists ({columns}) {list}; UPDATE credentials SET issuer = 'an earlier key'");
+    run("sqlite3", &[database.to_str().unwrap(), &earlier]).good();
     assert_eq!(staff(&gate, "issuer reconcile", &[]).good(), good);
     let log = gate.folder.path().join("audit.log");
     let whole = fs::read_to_string(&log).unwrap();

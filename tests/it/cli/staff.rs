@@ -52,6 +52,27 @@ fn json(folder: &Path, command: &str, rest: &[&str]) -> Value {
     serde_json::from_str(&staff(folder, command, &rest).good()).unwrap()
 }
 
+/// At a restore on a new machine, nothing is there yet but the folders.
+#[test]
+fn root_makes_nothing_in_a_folder_of_the_gate_s_user() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = folder();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    std::os::unix::fs::chown(&data, Some(65534), Some(65534)).unwrap();
+    let told = format!(
+        "sekisho contract: {} is not root's: the gate could not open what root makes there
+  do it as its owner: sudo -u '#65534' sekisho …\n",
+        data.display()
+    );
+    fails(folder.path(), &words("contract list", &[]), 77, &told);
+    assert_eq!((fs::read_dir(&data).unwrap().count(), folder.path().join("audit.log").exists()), (0, false));
+    std::os::unix::fs::chown(&data, Some(0), Some(0)).unwrap();
+    assert_eq!(staff(folder.path(), "contract list", &[]).good(), "There are no contracts.\n");
+}
+
 /// A contract with a user without PIN.
 fn with_tanaka() -> TempDir {
     let folder = folder();

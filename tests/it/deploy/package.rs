@@ -35,11 +35,20 @@ fn the_first_configuration_says_what_is_missing_and_is_good_after_the_handbook_s
     let root = laid_out();
     let missing = check(root.path());
     assert_eq!(missing.code, Some(78));
-    for file in
-        ["certs/www.pem", "certs/cert.pem", "certs/bank-ca.pem", "secrets/pepper", "secrets/audit.key"]
-    {
-        assert!(missing.stderr.contains(file), "{file}: {}", missing.stderr);
+    for file in [
+        "certs/www.pem",
+        "secrets/www.key",
+        "certs/cert.pem",
+        "secrets/cert.key",
+        "certs/bank-ca.pem",
+        "certs/bank-ca.crl",
+        "secrets/pepper",
+        "secrets/audit.key",
+    ] {
+        let told = format!("{file}: there is no such file");
+        assert!(missing.stderr.contains(&told), "{file}: {}", missing.stderr);
     }
+    assert!(missing.stderr.ends_with("8 mistakes in sekisho.yaml\n"), "{}", missing.stderr);
     let here = root.path().to_str().unwrap();
     let typed = commands("2. ")
         .replace("/etc/sekisho", &format!("{here}/etc/sekisho"))

@@ -97,13 +97,15 @@ pub(super) async fn an_import_is_all_or_nothing(place: &Place) {
 }
 
 pub(super) async fn a_credential_belongs_to_a_user_and_is_registered_once(place: &Place) {
-    let directory = with_users(place, &["tanaka"]).await;
+    let directory = with_users(place, &["tanaka", "mori"]).await;
     let tanaka = identity("tanaka");
     let (old, new) = (credential(&tanaka, "aa", at(10)), credential(&tanaka, "bb", at(20)));
     assert_eq!(directory.add_credential(&old, None, at(1)).await, Ok(()));
     assert_eq!(directory.add_credential(&new, Some("key"), at(1)).await, Ok(()));
-    // The other one the bank has issued without us.
-    let issued = directory.issued(at(1)).await.unwrap();
+    // The other one the bank has issued without us, as it has this one: no list of that key is ours.
+    let banks = credential(&identity("mori"), "ee", at(20));
+    assert_eq!(directory.add_credential(&banks, Some("the bank's key"), at(1)).await, Ok(()));
+    let issued = directory.issued("key", at(1)).await.unwrap();
     assert_eq!(issued.iter().map(|record| &record.credential).collect::<Vec<_>>(), [&new]);
     assert_eq!(directory.add_credential(&old, None, at(1)).await, Err(AddError::Exists));
     let nobody = credential(&identity("suzuki"), "cc", at(10));
