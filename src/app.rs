@@ -16,11 +16,13 @@ mod rates;
 mod registry;
 mod routes;
 mod running;
+mod secret;
 mod staples;
 mod stores;
 #[cfg(test)]
 mod testing;
 mod tickets;
+mod traces;
 mod trust;
 mod upstreams;
 mod watch_files;
@@ -312,6 +314,7 @@ impl Gateway {
             let _ = thread.join();
         }
         let Self { running, access_log, runtime, mut ops_task, handed_over, .. } = self;
+        running.exporters.end();
         if *handed_over.borrow() {
             let ending = async { tokio::time::timeout(2 * CUT_OFF, &mut ops_task).await };
             let _ = runtime.block_on(ending);

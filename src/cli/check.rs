@@ -113,7 +113,7 @@ mod tests {
             let told = format!("error: {}: there is no such file\n   --> {name}:{place}\n", file.display());
             assert!(missing.contains(&told), "{missing}");
         }
-        assert!(missing.ends_with(&format!("15 mistakes in {name}")), "{missing}");
+        assert!(missing.ends_with(&format!("17 mistakes in {name}")), "{missing}");
         fs::write(&config, "").unwrap();
         let explained =
             format!("error: the file is empty\n  --> {name}:1:1\n  |\n1 | \n  | ^\n\n1 mistake in {name}");
