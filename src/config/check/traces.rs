@@ -53,7 +53,6 @@ mod tests {
                 "14 expected the path of a file, found an empty text".to_owned(),
             ),
             (&format!("{URL}, service: ' '"), "14 expected a name, found an empty text".to_owned()),
-            (&format!("{URL}, queue: 0"), "14 expected a whole number from 1, found 0".to_owned()),
         ] {
             assert_eq!(
                 lines_of(mistakes(&with(&format!("traces: {{ {members} }}")))).concat(),
