@@ -45,7 +45,7 @@ const TOLERANCE: f64 = 8.0;
 const AGAIN: usize = 2;
 
 /// What is counted, and how often.
-const CASES: [Counted; 9] = [
+const CASES: [Counted; 11] = [
     ("handshake, full, with one request", 30, Case::Connection { resumed: false }),
     ("handshake, resumed, with one request", 60, Case::Connection { resumed: true }),
     ("request over HTTP/1.1", 1000, Case::Http1("/")),
@@ -53,6 +53,8 @@ const CASES: [Counted; 9] = [
     ("request over HTTP/1.1, the hundredth route of its host", 1000, Case::Http1("/r99/page")),
     ("request over HTTP/1.1, with an assertion", 200, Case::Http1("/assertion")),
     ("request over HTTP/1.1, refused", 500, Case::Http1("/assertion/none")),
+    ("request over HTTP/1.1, of a trace that is not recorded", 1000, Case::Traced { ratio: 0 }),
+    ("request over HTTP/1.1, of a trace that is recorded and told", 1000, Case::Traced { ratio: 1 }),
     ("request over HTTP/2", 1000, Case::Http2),
     ("MiB of a response", 20, Case::Download),
 ];
@@ -62,6 +64,7 @@ enum Case {
     Connection { resumed: bool },
     Http1(&'static str),
     Browser,
+    Traced { ratio: u8 },
     Http2,
     Download,
 }
@@ -94,7 +97,7 @@ type Counted = (&'static str, usize, Case);
 /// Instructions per operation.
 fn count((name, operations, case): &Counted, backend: SocketAddr) -> u64 {
     let [once, twice] = [1, 2].map(|times| {
-        let gate = Gate::start(backend);
+        let gate = Gate::start(*case, backend);
         let client = Client::new(&gate);
         // What is made when it is first needed is made by then.
         client.run(*case, 3);
@@ -161,9 +164,16 @@ struct Gate {
 }
 
 impl Gate {
-    fn start(backend: SocketAddr) -> Self {
+    fn start(case: Case, backend: SocketAddr) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         lay_out(folder.path(), backend);
+        if let Case::Traced { ratio } = case {
+            let file = folder.path().join("sekisho.yaml");
+            let yaml = std::fs::read_to_string(&file).expect("a file");
+            // The backend plays the collector as well.
+            let traces = format!("traces: {{ url: 'http://{backend}/traces', ratio: {ratio} }}\n");
+            std::fs::write(file, yaml + &traces).expect("written");
+        }
         let mut child = Command::new("valgrind")
             .args(["--tool=callgrind", "--quiet"])
             .arg(format!("--callgrind-out-file={}", counts(folder.path()).display()))
@@ -259,10 +269,16 @@ fn answer(stream: &TcpStream) {
     stream.set_nodelay(true).expect("a socket");
     let (mut lines, mut writer) = (BufReader::new(stream), stream);
     let mut head = String::new();
-    // A head has no body behind it here.
+    // A head has no body behind it here, unless spans are told: that they were taken is said with nothing.
     while matches!(lines.read_line(&mut head), Ok(1..)) {
         if head.ends_with("\r\n\r\n") {
-            let answer = if head.starts_with("GET /large") { &large } else { &small };
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            lines.read_exact(&mut vec![0; length.unwrap_or(0)]).expect("a body");
+            let answer = match () {
+                () if length.is_some() => &answer(0),
+                () if head.starts_with("GET /large") => &large,
+                () => &small,
+            };
             if writer.write_all(answer).is_err() {
                 return;
             }
@@ -314,6 +330,12 @@ impl Client {
                 let status = if path == "/assertion/none" { 403 } else { 200 };
                 for _ in 0..operations {
                     connection.ask(path, "", status);
+                }
+            }
+            Case::Traced { .. } => {
+                let mut connection = self.connect(false);
+                for _ in 0..operations {
+                    connection.ask("/", "", 200);
                 }
             }
             Case::Browser => {

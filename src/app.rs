@@ -416,10 +416,15 @@ fn start_worker(
     worker: Arc<Worker>,
     sockets: Vec<Listening>,
 ) -> Result<JoinHandle<()>, StartError> {
+    let seed = getrandom::u64().map_err(system)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     std::thread::Builder::new()
         .name(format!("gate-{index}"))
-        .spawn(move || runtime.block_on(worker.run(sockets)))
+        .spawn(move || {
+            // By itself it begins with the time since the machine's start: two gateways might give traces the same numbers.
+            fastrand::seed(seed);
+            runtime.block_on(worker.run(sockets));
+        })
         .map_err(system)
 }
 

@@ -118,6 +118,8 @@ fn is_value(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+
     use super::*;
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -241,5 +243,24 @@ mod tests {
         assert_eq!(state(&format!("{a},{b},{}", member("c", 111))), format!("{a},{}", member("c", 111)));
         let short: Vec<_> = (0..10).map(|n| member(&format!("k{n}"), 100)).collect();
         assert_eq!(state(&short.join(",")), short[..5].join(","));
+    }
+
+    proptest! {
+        /// Whatever comes, what is handed on is well-formed and read as the same by whoever comes next.
+        #[test]
+        fn what_is_handed_on_can_be_read(
+            version in "([0-9a-f]{2}|..)",
+            flags in "([0-9a-f]{2}|..)",
+            more in "(|-.*|.)",
+            state in "([a-z0-9@_]{1,3}=[ -~]{0,3}[,\t ]{0,2}){0,40}|.*",
+        ) {
+            let value = format!("{version}-{}-{flags}{more}", &GOOD[3..52]);
+            if let Some(read) = of(&[("traceparent", &value), ("tracestate", &state)]) {
+                let flags = if read.is_sampled { "01" } else { "00" };
+                let next = format!("00-{:032x}-{:016x}-{flags}", read.trace, read.span);
+                prop_assert!(read.state.len() <= LONGEST_STATE);
+                prop_assert_eq!(of(&[("traceparent", &next), ("tracestate", &read.state)]), Some(read));
+            }
+        }
     }
 }

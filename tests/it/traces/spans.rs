@@ -13,6 +13,7 @@ use crate::support::http2::Version;
 use crate::support::http2_backend::Http2Backend;
 use crate::support::people;
 use crate::support::pki::Ca;
+use crate::support::tunnel::{Tunnel, echo};
 
 /// 256 says that it is known whether the parent is somebody else's; 1, that the trace is recorded.
 const OWN: u32 = 0x101;
@@ -249,6 +250,27 @@ fn a_rewritten_path_is_told_as_its_backend_sees_it() {
     let [server, client] = collector.gets(2).try_into().unwrap();
     assert_eq!((server.fact("url.path"), server.fact("http.route")), ("/app/x", "/app"));
     assert_eq!(client.fact("url.full"), format!("http://{}/v2/x", backend.address));
+}
+
+#[test]
+fn a_websocket_is_a_request_until_it_is_closed() {
+    for version in Version::BOTH {
+        let (collector, backend) = (Collector::start(), echo());
+        let gate = Gate::configured(&backend, &collector.yaml(""));
+        let mut tunnel = Tunnel::open(version, &gate.tanaka(), CERT, "/banking/ws");
+        tunnel.echoes();
+        assert_eq!(gate.metric("sekisho_spans_exported_total"), 0.0);
+        drop(tunnel);
+        let spans = collector.gets(2);
+        let told =
+            spans.iter().map(|span| (&*span.name, span.fact("http.response.status_code"), span.has_failed));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [("GET /banking", "101", false), ("GET", "101", false)],
+            "{version:?}"
+        );
+        assert_eq!(backend.received()[0].value(CONTEXT), Some(spans[1].as_parent()));
+    }
 }
 
 /// What THREATS.md says of logs (T67) holds for traces, and who somebody is stays at home unless it is wanted there.
