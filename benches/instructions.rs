@@ -68,7 +68,7 @@ impl Counted {
     }
 }
 
-const CASES: [Counted; 9] = [
+const CASES: [Counted; 11] = [
     counted("handshake, full, with one request", 30, Case::Connection { resumed: false })
         .with(&[("judging the certificate", "sekisho::edge::connection::judge")]),
     counted("handshake, resumed, with one request", 60, Case::Connection { resumed: true }),
@@ -82,6 +82,8 @@ const CASES: [Counted; 9] = [
     counted("request over HTTP/1.1, the hundredth route of its host", 1000, Case::Http1("/r99/page")),
     counted("request over HTTP/1.1, with an assertion", 200, Case::Http1("/assertion")),
     counted("request over HTTP/1.1, refused", 500, Case::Http1("/assertion/none")),
+    counted("request over HTTP/1.1, of a trace that is not recorded", 1000, Case::Traced { ratio: 0 }),
+    counted("request over HTTP/1.1, of a trace that is recorded and told", 1000, Case::Traced { ratio: 1 }),
     counted("request over HTTP/2", 1000, Case::Http2),
     counted("MiB of a response", 20, Case::Download),
 ];
@@ -91,6 +93,7 @@ enum Case {
     Connection { resumed: bool },
     Http1(&'static str),
     Browser,
+    Traced { ratio: u8 },
     Http2,
     Download,
 }
@@ -123,7 +126,7 @@ type Found = (&'static Counted, Vec<(String, u64)>);
 /// Instructions per operation.
 fn count(counted: &Counted, backend: SocketAddr) -> Vec<(String, u64)> {
     let [once, twice] = [1, 2].map(|times| {
-        let gate = Gate::start(backend);
+        let gate = Gate::start(counted.case, backend);
         let client = Client::new(&gate);
         // What is made when it is first needed is made by then.
         client.run(counted.case, 3);
@@ -233,9 +236,16 @@ struct Gate {
 }
 
 impl Gate {
-    fn start(backend: SocketAddr) -> Self {
+    fn start(case: Case, backend: SocketAddr) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         lay_out(folder.path(), backend);
+        if let Case::Traced { ratio } = case {
+            let file = folder.path().join("sekisho.yaml");
+            let yaml = std::fs::read_to_string(&file).expect("a file");
+            // The backend plays the collector as well.
+            let traces = format!("traces: {{ url: 'http://{backend}/traces', ratio: {ratio} }}\n");
+            std::fs::write(file, yaml + &traces).expect("written");
+        }
         let mut child = Command::new("valgrind")
             .args(["--tool=callgrind", "--quiet"])
             .arg(format!("--callgrind-out-file={}", counts(folder.path()).display()))
@@ -327,6 +337,12 @@ impl Client {
                 let status = if path == "/assertion/none" { 403 } else { 200 };
                 for _ in 0..operations {
                     connection.ask(path, "", status);
+                }
+            }
+            Case::Traced { .. } => {
+                let mut connection = self.connect(false);
+                for _ in 0..operations {
+                    connection.ask("/", "", 200);
                 }
             }
             Case::Browser => {

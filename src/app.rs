@@ -16,11 +16,13 @@ mod rates;
 mod registry;
 mod routes;
 mod running;
+mod secret;
 mod staples;
 mod stores;
 #[cfg(test)]
 mod testing;
 mod tickets;
+mod traces;
 mod trust;
 mod upstreams;
 mod watch_files;
@@ -312,6 +314,7 @@ impl Gateway {
             let _ = thread.join();
         }
         let Self { running, access_log, runtime, mut ops_task, handed_over, .. } = self;
+        running.exporters.end();
         if *handed_over.borrow() {
             let ending = async { tokio::time::timeout(2 * CUT_OFF, &mut ops_task).await };
             let _ = runtime.block_on(ending);
@@ -413,10 +416,15 @@ fn start_worker(
     worker: Arc<Worker>,
     sockets: Vec<Listening>,
 ) -> Result<JoinHandle<()>, StartError> {
+    let seed = getrandom::u64().map_err(system)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     std::thread::Builder::new()
         .name(format!("gate-{index}"))
-        .spawn(move || runtime.block_on(worker.run(sockets)))
+        .spawn(move || {
+            // By itself it begins with the time since the machine's start: two gateways might give traces the same numbers.
+            fastrand::seed(seed);
+            runtime.block_on(worker.run(sockets));
+        })
         .map_err(system)
 }
 

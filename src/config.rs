@@ -37,6 +37,7 @@ mod resumption;
 mod route;
 mod sign_in;
 mod timeouts;
+mod traces;
 mod trust;
 mod upstream;
 mod values;
@@ -54,7 +55,7 @@ pub use assertion::Assertion;
 pub use audit::{Audit, AuditRotation, AuditSyslog};
 pub use directory::{Directory, State};
 pub use dns::Dns;
-pub use headers::{Headers, OUR_PREFIX};
+pub use headers::{Headers, OUR_PREFIX, TRACE_FIELDS};
 pub use host::{ClientCertificate, Host, Rejection, ServerCertificate};
 pub use issuer::{Issuer, IssuerCrl, IssuerRate, Pkcs11};
 pub use limits::Limits;
@@ -83,15 +84,16 @@ pub use sign_in::{
 };
 pub use source::Source;
 pub use timeouts::Timeouts;
+pub use traces::{ContinueFrom, Traces};
 pub use trust::{Authorities, AuthoritiesWithCommonName, Crl, Registration, Trust};
 pub use upstream::{
     Balance, Ejection, Endpoint, ForwardedCertificate, Health, IdentityHeaders, Protocol,
     ProxyProtocolVersion, Retries, Upstream, UpstreamIdentity, UpstreamLimits, UpstreamTls,
 };
 pub use values::{
-    ByteRate, CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, ExactPath, FieldName, FieldValue,
-    HostName, HttpsUrl, LimitName, Network, OneOrMany, PathPrefix, Pattern, Period, Place, RedisTopology,
-    RedisUrl, RouteContract, SignedSource, Size, StateUrl, SyslogAddress, UpstreamName,
+    ByteRate, CollectorUrl, CommonNamePattern, DirectoryUrl, DnsServer, EndpointAddress, ExactPath,
+    FieldName, FieldValue, HostName, HttpsUrl, LimitName, Network, OneOrMany, PathPrefix, Pattern, Period,
+    Place, RedisTopology, RedisUrl, RouteContract, SignedSource, Size, StateUrl, SyslogAddress, UpstreamName,
 };
 
 /// The whole file.
@@ -170,6 +172,9 @@ pub struct Config {
     /// Where the access log goes, one JSON line per request: `stdout`, `off`, or the path of a file with a `/` or a `.` in it.
     #[serde(default)]
     pub access_log: AccessLog,
+    /// Who is told of requests as traces (OpenTelemetry). Without it nobody is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces: Option<Traces>,
     /// The listener for operators: metrics and health.
     #[serde(default)]
     pub ops: Ops,

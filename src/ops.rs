@@ -1,4 +1,4 @@
-//! What is seen from outside: metrics, health, access log. `edge` reports here; nothing here reaches back.
+//! What is seen from outside: metrics, health, access log, spans. `edge` reports here; nothing here reaches back.
 
 mod access_log;
 mod credentials;
@@ -6,6 +6,7 @@ mod json;
 mod metrics;
 mod readiness;
 mod server;
+mod spans;
 pub mod systemd;
 
 pub use access_log::{AccessLog, AccessLogBuffer, Entry, LogTarget};
@@ -14,3 +15,4 @@ pub use json::escape_into;
 pub use metrics::{Metrics, seconds};
 pub use readiness::Readiness;
 pub use server::{COMMAND, Operations, serve};
+pub use spans::{Fact, Side, Span, SpanQueue};

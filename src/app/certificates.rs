@@ -3,12 +3,12 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use super::secret;
 use crate::config::{
     ClientCertificate, Config, Document, Host, HostName, Problem, Rejection, ServerCertificate, SignedSource,
     TicketSource,
@@ -19,10 +19,6 @@ use crate::pki::{self, LARGEST_RESPONSE, ServerKey, ServerKeyPart};
 
 /// As random as the keys that are derived from it.
 const LEAST: usize = 32;
-/// Nobody has more; a device would never end.
-const MOST: u64 = 4096;
-/// Reading or writing by anybody else, and writing by the group.
-const FORBIDDEN: u32 = 0o027;
 
 /// A host with its certificates, in the order of the configuration.
 pub(super) type HostKeys = (HostName, Host, Vec<ServerKey>);
@@ -150,18 +146,7 @@ pub(super) fn ticket_secrets(document: &Document) -> (TicketSecretSource, Vec<Pr
 }
 
 fn secret(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let broken = |error: std::io::Error| format!("it cannot be read: {error}");
-    let open = File::open(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        _ => broken(error),
-    })?;
-    // Of the opened file: the name may lead elsewhere by now.
-    if open.metadata().map_err(broken)?.permissions().mode() & FORBIDDEN != 0 {
-        return Err(format!("others can read or change this secret: chmod 600 {}", file.display()));
-    }
-    // With room from the start: growing would leave copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST as usize));
-    open.take(MOST).read_to_end(&mut bytes).map_err(broken)?;
+    let bytes = secret::read(file)?;
     match bytes.len() {
         length if length < LEAST => Err(format!("it has {length} bytes: {LEAST} are the least")),
         _ => Ok(bytes),

@@ -1,10 +1,12 @@
 //! Revocation lists and OCSP responses over HTTP: from the URLs of the configuration and nowhere else (T8). What comes is
-//! worth nothing until it is verified.
+//! worth nothing until it is verified. And spans, to the collector that the configuration names.
 
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use reqwest::header::{
+    CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RETRY_AFTER,
+};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, retry};
 
@@ -58,6 +60,15 @@ pub(super) enum Fetched {
     Body(Vec<u8>, Validators),
 }
 
+/// What a server said to something that was left with it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) status: StatusCode,
+    /// When it would like to be asked again.
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
+}
+
 impl Fetcher {
     pub(super) fn new(settings: &FetchSettings<'_>) -> Result<Self, String> {
         let &FetchSettings { timeout, largest, .. } = settings;
@@ -105,6 +116,23 @@ impl Fetcher {
     ) -> Result<Vec<u8>, String> {
         let request = self.client.post(url).header(CONTENT_TYPE, kind).body(question.to_vec());
         self.body(answered(send(request).await?)?).await
+    }
+
+    /// Leaves something with `url`, whatever it says to that.
+    pub(super) async fn deliver(
+        &self,
+        url: &str,
+        kind: &'static str,
+        fields: &HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Taken, String> {
+        let request = self.client.post(url).headers(fields.clone()).header(CONTENT_TYPE, kind).body(body);
+        let response = send(request).await?;
+        let (status, asked) = (response.status(), response.headers().get(RETRY_AFTER));
+        // As a date it would go by a clock that isn't ours.
+        let seconds = asked.and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = seconds.map(Duration::from_secs);
+        Ok(Taken { status, retry_after, body: self.body(response).await? })
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, String> {

@@ -12,14 +12,15 @@ use rustls::server::danger::ClientCertVerifier;
 
 use super::assertion::{self, Signing};
 use super::certificates::{HostKeys, TicketSecretSource};
+use super::traces::{self, Collector};
 use super::{back, certificates, issuer, notices, routes, stores, trust, upstreams};
 use crate::clock::Clock;
 use crate::config::{
     self, CertificateSignIn, ClientCertificate, Config, Document, Host, Problems, Rejection, SignedSource,
 };
 use crate::edge::{
-    self, Assertions, HostSettings, Policy, PolicySettings, RateTables, SignInPolicy, TicketKeys, Upstream,
-    UpstreamTls,
+    self, Assertions, HostSettings, Policy, PolicySettings, RateTables, SignInPolicy, TicketKeys, Traces,
+    Upstream, UpstreamTls,
 };
 use crate::ops::Metrics;
 use crate::pki::{ClientCertificates, Issuer, Trust};
@@ -39,6 +40,8 @@ pub struct Plan<T = Trust> {
     pub(super) signing: Option<Signing>,
     /// The files of fixed answers.
     pub(super) bodies: HashMap<PathBuf, Bytes>,
+    /// `None` if nobody is told of requests.
+    pub(super) collector: Option<Collector>,
 }
 
 /// Reads and checks all that `document` names. Starts nothing.
@@ -106,7 +109,9 @@ pub(super) fn plan_by<T>(
         found.into_iter().for_each(|problem| problems.push(problem));
         HashMap::new()
     });
-    problems.into_result(Plan { hosts, tickets, trust, issuer, upstream_tls, signing, bodies })
+    let (collector, found) = traces::collector(document);
+    found.into_iter().for_each(|problem| problems.push(problem));
+    problems.into_result(Plan { hosts, tickets, trust, issuer, upstream_tls, signing, bodies, collector })
 }
 
 /// Builds the data path's snapshot.
@@ -116,7 +121,7 @@ pub(super) fn policy(
     upstreams: Vec<Arc<Upstream>>,
     trust: Option<&Arc<ArcSwap<Trust>>>,
     (tickets, rates): (&TicketKeys, &RateTables),
-    assertions: Option<Assertions>,
+    (assertions, traces): (Option<Assertions>, Option<Traces>),
     (clock, metrics): (&Clock, &Metrics),
 ) -> Result<Arc<Policy>, String> {
     let hosts = hosts
@@ -150,6 +155,7 @@ pub(super) fn policy(
             certificate_host: sign_in.certificate_host.clone(),
             certificate_suffices: sign_in.certificate == CertificateSignIn::Certificate,
         }),
+        traces,
     };
     Policy::build(settings, metrics).map(Arc::new)
 }

@@ -9,6 +9,7 @@ use super::back::{Basis, Kept};
 use super::plan::{self, Plan};
 use super::staples::Stapler;
 use super::tickets::{self, Tickets};
+use super::traces::Exporter;
 use super::trust::{PreparedTrust, TrustKeeper};
 use super::upstreams::Names;
 use crate::clock::Clock;
@@ -34,6 +35,8 @@ pub(super) struct Prepared {
     pub(super) upstreams: Vec<Arc<Upstream>>,
     pub(super) names: Names,
     pub(super) key_set: Option<Arc<String>>,
+    /// Who tells the collector of requests; `None` before it is there, or after it was put to work.
+    pub(super) exporter: Option<Exporter>,
 }
 
 /// What of a configuration in force goes on in the next one.
@@ -62,7 +65,7 @@ impl Prepared {
         before: Option<&Before>,
         around: (&Clock, &Metrics, &Handle),
     ) -> Result<Self, String> {
-        let Plan { mut hosts, tickets, trust: next, issuer, signing, bodies, .. } = plan;
+        let Plan { mut hosts, tickets, trust: next, issuer, signing, bodies, collector, .. } = plan;
         let (assertions, key_set) = signing.map(|it| (it.assertions, Arc::new(it.key_set))).unzip();
         let (clock, metrics, runtime) = around;
         let (keeper, next) = match (next, &config.trust) {
@@ -78,7 +81,11 @@ impl Prepared {
         let tickets = Tickets::new(tickets, config, kept.state(), shared);
         let (keys, around) = ((&kept.tickets, &kept.rates), (clock, metrics));
         let read = (hosts, bodies);
-        let policy = plan::policy(config, read, upstreams.clone(), trust, keys, assertions, around)?;
+        let traced = config.traces.as_ref().zip(collector);
+        let (traces, exporter) =
+            traced.map(|(settings, collector)| Exporter::new(settings, collector, metrics)).unzip();
+        let signing = (assertions, traces);
+        let policy = plan::policy(config, read, upstreams.clone(), trust, keys, signing, around)?;
         // Before the first request goes by it: a gate that was closed comes back closed.
         policy.look_at_closures();
         let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };
@@ -95,6 +102,7 @@ impl Prepared {
             upstreams,
             names,
             key_set,
+            exporter,
         })
     }
 

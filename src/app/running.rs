@@ -15,6 +15,7 @@ use super::plan;
 use super::prepared::{Before, Next, Prepared};
 use super::staples::Stapler;
 use super::tickets;
+use super::traces::Exporters;
 use super::trust::{self, TrustKeeper};
 use super::upstreams::{self, Names};
 use super::watch_files::{self, ConfigFile, Seen};
@@ -36,6 +37,8 @@ pub(super) struct Running {
     pub(super) kept: Kept,
     /// What backends verify assertions with (JSON); `None` if nothing is signed.
     pub(super) key_set: ArcSwapOption<String>,
+    /// Who tells collectors of requests.
+    pub(super) exporters: Exporters,
     /// Held for a moment only: whoever ends the gateway, or asks what is in force, doesn't wait for a reload.
     in_force: Mutex<InForce>,
     /// Held through a reload: one waits for the other.
@@ -91,7 +94,7 @@ impl Running {
     /// Begins with the configuration that the workers were started with. `seen`: its inputs, before they were read.
     pub(super) fn begin(
         (document, seen): (&Document, Seen),
-        prepared: Prepared,
+        mut prepared: Prepared,
         kept: Kept,
         workers: Vec<Arc<Worker>>,
         around: (Clock, Metrics, Readiness, Handle),
@@ -104,6 +107,8 @@ impl Running {
             keeper.wakes(&workers);
             keeper.reports_to(&readiness);
         }
+        let exporters = Exporters::new(&runtime);
+        exporters.begin(prepared.exporter.take());
         let running = Self {
             clock,
             metrics,
@@ -112,6 +117,7 @@ impl Running {
             workers,
             kept,
             key_set: ArcSwapOption::new(prepared.key_set.clone()),
+            exporters,
             in_force: Mutex::new(in_force),
             turn: Mutex::default(),
             seen: Mutex::new(seen),
@@ -254,6 +260,7 @@ impl Running {
         }
         // Before anybody signs with a new key.
         self.key_set.store(prepared.key_set.take());
+        self.exporters.begin(prepared.exporter.take());
         self.workers.iter().for_each(|worker| worker.obey(&prepared.orders));
         let stapler = std::mem::replace(&mut *self.lock(), next).stapler;
         stapler.end();

@@ -121,7 +121,7 @@ mod tests {
         let pepper = directory.path().join("secrets/pepper");
         let told = format!("{}: there is no such file (`sekisho pepper` makes one)\n", pepper.display());
         assert!(missing.contains(&told), "{missing}");
-        assert!(missing.ends_with(&format!("18 mistakes in {name}")), "{missing}");
+        assert!(missing.ends_with(&format!("20 mistakes in {name}")), "{missing}");
         fs::write(&config, "").unwrap();
         let explained =
             format!("error: the file is empty\n  --> {name}:1:1\n  |\n1 | \n  | ^\n\n1 mistake in {name}");

@@ -15,6 +15,7 @@ mod routes;
 mod sign_in;
 mod stores;
 mod terms;
+mod traces;
 mod trust;
 mod upstreams;
 
@@ -42,6 +43,7 @@ pub(super) fn check(config: &Config, source: &Source, survivors: &Survivors) -> 
     report.assertion();
     report.limits();
     report.rate_limits();
+    report.traces();
     report.found
 }
 

@@ -40,6 +40,9 @@ const ALWAYS_OURS: [&str; 9] = [
 /// Every name that starts so is the gate's as well.
 pub const OUR_PREFIX: &str = "x-forwarded-";
 
+/// What hands a trace on. Theirs are the gate's as well as long as it makes traces.
+pub const TRACE_FIELDS: [&str; 2] = ["traceparent", "tracestate"];
+
 impl Headers {
     /// The names that the gate owns, whatever is configured or as it is, besides those that start with [`OUR_PREFIX`].
     pub fn owned(&self) -> impl Iterator<Item = &str> {

@@ -72,6 +72,9 @@ fn read(config: &mut Config) -> Vec<&mut PathBuf> {
         let files = [&mut mail.authorities, &mut mail.password_file, &mut mail.templates];
         all.extend(files.into_iter().flatten());
     }
+    if let Some(traces) = &mut config.traces {
+        all.extend([&mut traces.authorities, &mut traces.headers_file].into_iter().flatten());
+    }
     all.extend(&mut config.portal.theme);
     all.extend(&mut config.portal.notices);
     all.extend(config.routes.iter_mut().filter_map(|route| route.answer.as_mut()?.file.as_mut()));

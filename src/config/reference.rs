@@ -126,6 +126,7 @@ impl<'s> Walk<'s> {
                 Some(least) => format!("whole number from {least}"),
                 None => "whole number".to_owned(),
             },
+            Some("number") => "number".to_owned(),
             Some("string") => "text".to_owned(),
             Some("boolean") => "`true` or `false`".to_owned(),
             Some("array") => match self.kind(&resolved["items"]) {

@@ -53,6 +53,7 @@ pub(super) use text_value;
 
 mod address;
 mod byte_rate;
+mod collector_url;
 mod common_name;
 mod dns_server;
 mod names;
@@ -69,6 +70,7 @@ mod url;
 pub(super) use address::socket_address;
 pub use address::{EndpointAddress, Place};
 pub use byte_rate::ByteRate;
+pub use collector_url::CollectorUrl;
 pub use common_name::CommonNamePattern;
 pub use dns_server::DnsServer;
 pub use names::{FieldName, FieldValue, HostName, LimitName, RouteContract, UpstreamName};

@@ -14,7 +14,7 @@ use super::proxy_protocol::introduction;
 use super::record::Record;
 use super::rules::Rules;
 use super::told::Person;
-use super::trail::Trail;
+use super::trail::{Trail, is_trusted};
 use super::worker::Worker;
 use crate::config::ClientCertificate;
 use crate::domain::{AuthMethod, Identity, Reason, Refusal, Role, Standing, Visitor};
@@ -163,6 +163,16 @@ impl Connection {
         fields: &[Field<'_>],
     ) -> Result<Option<Trail>, &'static str> {
         Trail::follow(fields, self.peer.ip(), &verdict.rules.policy.trusted_proxies)
+    }
+
+    /// Whether whoever is connected is a trusted proxy.
+    pub(super) fn is_trusted(&self, verdict: &Verdict) -> bool {
+        is_trusted(self.peer.ip(), &verdict.rules.policy.trusted_proxies)
+    }
+
+    /// The port of ours that it came to.
+    pub(super) const fn port(&self) -> u16 {
+        self.local.port()
     }
 
     /// The connection's members of the log line of a request that came along `trail`.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use crate::config::{Headers, OUR_PREFIX};
+use crate::config::{Headers, OUR_PREFIX, TRACE_FIELDS};
 use crate::domain::OUR_COOKIES;
 
 /// A header field as it came.
@@ -54,9 +54,10 @@ pub(super) struct OwnedFields {
 }
 
 impl OwnedFields {
-    /// Ours by nature, and those that the configuration names.
-    pub(super) fn new(headers: &Headers) -> Self {
-        let folded: Vec<Box<[u8]>> = headers.owned().map(folded).collect();
+    /// Ours by nature, those that the configuration names, and those that hand a trace on if there are any.
+    pub(super) fn new(headers: &Headers, traces: bool) -> Self {
+        let traced = TRACE_FIELDS.into_iter().filter(|_| traces);
+        let folded: Vec<Box<[u8]>> = headers.owned().chain(traced).map(folded).collect();
         let lengths = folded.iter().fold(0, |lengths, name| lengths | 1 << name.len());
         Self { folded, lengths }
     }
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn an_owned_name_is_owned_however_it_is_spelt() {
-        let owned = OwnedFields::new(&Headers::default());
+        let owned = OwnedFields::new(&Headers::default(), false);
         for name in [
             "X-Contract-Id",
             "x-contract-id",
@@ -171,6 +172,10 @@ mod tests {
         }
         for name in ["X-Contract", "X-Contract-Idx", "Accept", "X-Forwarded", "Cookie", &"x".repeat(200)] {
             assert!(!owned.owns(name.as_bytes()), "{name}");
+        }
+        let traced = OwnedFields::new(&Headers::default(), true);
+        for name in ["traceparent", "TraceParent", "tracestate"] {
+            assert!(traced.owns(name.as_bytes()) && !owned.owns(name.as_bytes()), "{name}");
         }
     }
 

@@ -103,15 +103,23 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
-    /// The whole head, to be sent now. An assertion is signed each time: who had to wait, or failed at one endpoint, may have
-    /// outlived the one before.
-    pub(super) fn head(&self, policy: &Policy, now: Timestamp) -> Bytes {
+    /// The whole head, to be sent now, with lines that are for this try. An assertion is signed each time: who had to wait, or
+    /// failed at one endpoint, may have outlived the one before.
+    pub(super) fn head(&self, policy: &Policy, traced: &[u8], now: Timestamp) -> Bytes {
         let claims = self.claims.as_ref().zip(policy.assertions.as_ref());
-        let Some(line) = claims.and_then(|(claims, assertions)| assertions.line(claims, now)) else {
+        let line = claims.and_then(|(claims, assertions)| assertions.line(claims, now));
+        if line.is_none() && traced.is_empty() {
             return self.head.clone();
-        };
+        }
         let (fields, end) = self.head.split_at(self.head.len() - b"\r\n".len());
-        [fields, &line, end].concat().into()
+        [fields, line.as_deref().unwrap_or_default(), traced, end].concat().into()
+    }
+
+    /// The path that the backend is asked for.
+    pub(super) fn path(&self) -> &str {
+        let target = self.head.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+        let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
+        std::str::from_utf8(path).unwrap_or_default()
     }
 
     /// Whether a body follows.
@@ -142,6 +150,7 @@ pub(super) fn admit(
     }
     // Whose session was looked up comes by here a second time.
     if known.is_none() {
+        follow_trace(connection, record, request.fields);
         count_source(connection, record, request.fields)?;
     }
     check_method(request.method)?;
@@ -154,6 +163,9 @@ pub(super) fn admit(
     }
     let place = Place { connection, verdict: &verdict, request, target: &target, authority: &authority };
     if is_below(&target.path, PORTAL) {
+        if let Some(trace) = &mut record.trace {
+            trace.is_at(PORTAL);
+        }
         return place.portal(record).map(Taken::Portal);
     }
     if target.decoded().is_some_and(|path| policy.routes.is_another_at(&host.name, &place.asked(), &path)) {
@@ -202,6 +214,9 @@ pub(super) fn admit(
         return Err(place.denied(Denied::SignIn(Some(SessionEnd::Withdrawn)), record).into());
     }
     record.session = standing;
+    if let Some(trace) = &mut record.trace {
+        trace.is_at(grant.route.place());
+    }
     let terms = grant.route.terms.clone();
     let target = Target { path: terms.rewritten(&target.path), query: target.query };
     let leave = terms.cors.as_ref().map(|cors| cors.leave(request.fields)).unwrap_or_default();
@@ -264,6 +279,18 @@ pub(super) fn admit(
         is_head: request.method == "HEAD",
         is_idempotent: matches!(request.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
     })))
+}
+
+/// Goes on with the trace of a trusted proxy, if that is wanted. Anybody else could have requests recorded, or tied to
+/// whichever trace they like.
+fn follow_trace(connection: &Connection, record: &mut Record, fields: &[Field<'_>]) {
+    let verdict = record.verdict().clone();
+    if let (Some(traces), Some(trace)) = (&verdict.rules.policy.traces, &mut record.trace)
+        && traces.continues()
+        && connection.is_trusted(&verdict)
+    {
+        trace.follow(fields);
+    }
 }
 
 /// Counts a request by where it comes from, before anything else is looked at: on HTTP/2 the next one comes over the same

@@ -12,6 +12,7 @@ use super::assertion::Assertions;
 use super::fields::OwnedFields;
 use super::rates::{Limits as Rates, RateTables};
 use super::route::{Found, Routes};
+use super::trace::Traces;
 use super::upstream::Upstream;
 use crate::config::{
     ClientCertificate, Headers, HostName, Limits, Maintenance, Network, RateLimits, Rejection, Timeouts,
@@ -44,6 +45,8 @@ pub struct PolicySettings {
     pub rates: (RateLimits, RateTables),
     /// Where people sign in, if they do.
     pub sign_in: Option<SignInPolicy>,
+    /// How requests are traced, if they are.
+    pub traces: Option<Traces>,
 }
 
 /// Where people sign in.
@@ -82,6 +85,7 @@ pub struct Policy {
     pub(super) limits: Limits,
     pub(super) rates: Rates,
     pub(super) sign_in: Option<SignInPolicy>,
+    pub(super) traces: Option<Traces>,
 }
 
 /// A host name that the gate answers for.
@@ -114,7 +118,7 @@ impl Policy {
             hosts: hosts.into_iter().map(|host| (host.name.clone(), Arc::new(host))).collect(),
             routes,
             upstreams,
-            owned: OwnedFields::new(&settings.headers),
+            owned: OwnedFields::new(&settings.headers, settings.traces.is_some()),
             headers: settings.headers,
             assertions: settings.assertions,
             trusted_proxies: settings.trusted_proxies,
@@ -122,6 +126,7 @@ impl Policy {
             limits: settings.limits,
             rates,
             sign_in: settings.sign_in,
+            traces: settings.traces,
         })
     }
 

@@ -8,16 +8,18 @@ use jiff::Timestamp;
 
 use super::connection::{Connection, Verdict};
 use super::failure::{Failure, Fault};
+use super::intake::Admitted;
 use super::load::{CompressedResponse, OpenRequest};
 use super::rates::Quota;
 use super::request_id::RequestId;
 use super::route::Notice;
 use super::rules::Rules;
 use super::sessions::Standing;
+use super::trace::{Over, Trace, Traces};
 use super::trail::Trail;
 use super::upstream::Endpoint;
 use crate::clock;
-use crate::domain;
+use crate::domain::{self, Identity};
 use crate::ops::{Entry, Metrics};
 
 /// One request under way. Dropping it is the end of the request, however it came about. On the heap, because it is handed on
@@ -61,6 +63,8 @@ pub(super) struct Record {
     pub(super) session: Option<Arc<Standing>>,
     /// How the limits stand that it was counted by, if the client is to be told; the one that it failed by comes last.
     pub(super) quotas: Vec<Quota>,
+    /// The trace that it belongs to, if there are any.
+    pub(super) trace: Option<Box<Trace>>,
     /// Its place among the requests on their way to an upstream.
     pub(super) open: Option<OpenRequest>,
     complete: bool,
@@ -70,8 +74,10 @@ impl Record {
     /// Begins a record for a request of which nothing is known yet but its connection.
     pub(super) fn begin(connection: &Arc<Connection>, protocol: &'static str) -> Box<Self> {
         let time = connection.worker.clock.now();
+        let verdict = connection.verdict(time);
         Box::new(Self {
-            verdict: connection.verdict(time),
+            trace: verdict.rules.policy.traces.as_ref().map(Traces::begin),
+            verdict,
             connection: connection.clone(),
             time,
             begun: clock::instant(),
@@ -130,20 +136,50 @@ impl Record {
         self.forwarded = Some(clock::instant());
     }
 
-    /// It is sent to this endpoint.
-    pub(super) fn at(&mut self, endpoint: &Arc<Endpoint>) {
+    /// A connection to an endpoint is looked for.
+    pub(super) fn begin_try(&mut self) {
+        if let Some(trace) = &mut self.trace {
+            trace.begin_try(clock::instant());
+        }
+    }
+
+    /// It is sent to this endpoint. Returns header lines that tell it of the trace.
+    pub(super) fn at(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        admitted: &Admitted,
+        protocol: &'static str,
+    ) -> Vec<u8> {
         self.endpoint = Some(endpoint.clone());
         self.tries += 1;
+        self.trace.as_mut().map_or_else(Vec::new, |trace| trace.send_to(endpoint, admitted.path(), protocol))
+    }
+
+    /// The endpoint has answered, which may not be what the client gets.
+    pub(super) fn heard(&mut self, status: u16) {
+        if let Some(trace) = &mut self.trace {
+            trace.answered(status);
+        }
+    }
+
+    /// It is sent once more.
+    pub(super) fn end_try(&mut self, failure: Option<Failure>) {
+        if let Some(trace) = &mut self.trace {
+            trace.end_try(failure, clock::instant());
+        }
+    }
+
+    fn identity(&self) -> Option<&Identity> {
+        match (&self.session, self.verdict.standing()) {
+            (Some(held), _) => Some(&held.session.identity),
+            (None, domain::Standing::Good(identity)) => Some(identity),
+            (None, _) => None,
+        }
     }
 
     /// What tells whose request it is: the user, or the address that it came from if nobody is known.
     pub(super) fn key(&self) -> String {
-        let identity = match (&self.session, self.verdict.standing()) {
-            (Some(held), _) => Some(&held.session.identity),
-            (None, domain::Standing::Good(identity)) => Some(identity),
-            (None, _) => None,
-        };
-        identity.map_or_else(
+        self.identity().map_or_else(
             || self.connection.visitor(&self.verdict, self).source.to_string(),
             |identity| format!("{} {}", identity.contract, identity.user),
         )
@@ -180,6 +216,27 @@ impl Record {
         self.failure.get_or_insert(failure);
     }
 
+    /// What its trace is told of it at its end.
+    fn over(&self, ended: Instant) -> Over<'_> {
+        let rules = &self.verdict.rules;
+        Over {
+            time: self.time,
+            begun: self.begun,
+            ended,
+            request_id: &self.request_id,
+            method: &self.method,
+            path: &self.path,
+            protocol: self.protocol,
+            host: &self.verdict.host.name,
+            port: self.connection.port(),
+            client: self.connection.address(self),
+            status: self.status,
+            failure: self.failure,
+            upstream: self.upstream.map(|index| &*rules.pools[index].upstream.name),
+            identity: self.identity(),
+        }
+    }
+
     /// The response was sent to its end.
     pub(super) const fn complete(&mut self) {
         self.complete = true;
@@ -193,7 +250,8 @@ impl Drop for Record {
             // Nobody polled the response to its end: the client reset the stream or closed the connection.
             self.failure = Some(Failure::ClientGone);
         }
-        let duration = clock::instant().saturating_duration_since(self.begun);
+        let ended = clock::instant();
+        let duration = ended.saturating_duration_since(self.begun);
         let class = usize::from(self.status / 100).min(host.requests.len() - 1);
         host.requests[class].inc();
         host.request_duration.observe(duration.as_secs_f64());
@@ -211,6 +269,8 @@ impl Drop for Record {
                 worker.metrics.upstream_failures.with_label_values(&[&upstream.name, failure.code()]).inc();
             }
         }
+        let trace = self.trace.take();
+        let trace_id = trace.as_ref().map(|trace| trace.id());
         let by_trail = self.trail.as_ref().map(|trail| self.connection.log_of(&self.verdict, trail));
         worker.access_log.write(&Entry {
             time: self.time,
@@ -227,8 +287,12 @@ impl Drop for Record {
             upstream: upstream.map(|upstream| (&*upstream.name, first_byte)),
             endpoint: self.endpoint.as_deref().map(Endpoint::label),
             tries: self.tries,
+            trace: trace_id.as_ref().map(|id| &id[..]),
             connection: by_trail.as_deref().unwrap_or(&self.verdict.log),
             session: self.session.as_ref().map_or(&[], |standing| &standing.log),
         });
+        if let Some((traces, trace)) = self.verdict.rules.policy.traces.as_ref().zip(trace) {
+            traces.record(trace, &self.over(ended));
+        }
     }
 }

@@ -9,15 +9,19 @@ pub(super) struct RequestId([u8; 32]);
 impl RequestId {
     /// The worker's own number, then a counter. Unique, and nothing to guess with.
     pub(super) fn new(worker: u64, count: u64) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut rest = u128::from(worker) << 64 | u128::from(count);
-        let mut digits = [0; 32];
-        for digit in digits.iter_mut().rev() {
-            *digit = DIGITS[(rest & 0xf) as usize];
-            rest >>= 4;
-        }
-        Self(digits)
+        Self(digits(u128::from(worker) << 64 | u128::from(count)))
     }
+}
+
+/// A number's last digits in hexadecimal.
+pub(super) fn digits<const N: usize>(number: u128) -> [u8; N] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let (mut rest, mut digits) = (number, [0; N]);
+    for digit in digits.iter_mut().rev() {
+        *digit = DIGITS[(rest & 0xf) as usize];
+        rest >>= 4;
+    }
+    digits
 }
 
 impl Deref for RequestId {

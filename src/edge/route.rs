@@ -69,6 +69,13 @@ pub(super) struct Route {
     closures: Vec<Arc<Closure>>,
 }
 
+impl Route {
+    /// The place that it is for: its path.
+    pub(super) fn place(&self) -> &str {
+        &self.path
+    }
+}
+
 /// All routes, in the order in which they are tried.
 pub(super) struct Routes {
     routes: Vec<Route>,

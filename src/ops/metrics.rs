@@ -191,6 +191,10 @@ metrics! {
     access_log_dropped: IntCounter = "sekisho_access_log_dropped_buffers_total";
     /// Lines of the access log that were lost, because the disk was full or broken.
     access_log_lost: IntCounter = "sekisho_access_log_lost_lines_total";
+    /// Spans that the collector has taken.
+    spans_exported: IntCounter = "sekisho_spans_exported_total";
+    /// Spans that the collector never got or took, by cause: queue, unreachable, refused or rejected.
+    spans_dropped: IntCounterVec = "sekisho_spans_dropped_total" ["cause"];
 }
 
 /// A time as metrics have it: seconds since 1970.
@@ -256,6 +260,9 @@ impl Metrics {
         for outcome in ["good", "refused"] {
             begin(&self.reloads, &[outcome]);
         }
+        for cause in ["queue", "unreachable", "refused", "rejected"] {
+            begin(&self.spans_dropped, &[cause]);
+        }
     }
 
     /// Adds the kernel's view of this process: CPU seconds, memory, file descriptors, threads.
@@ -303,6 +310,7 @@ mod tests {
             "sekisho_sign_ins_total{method=\"certificate+pin\",outcome=\"throttled\"} 0",
             "sekisho_store_failures_total{store=\"issuer\"} 0",
             "sekisho_config_reloads_total{outcome=\"refused\"} 0",
+            "sekisho_spans_dropped_total{cause=\"queue\"} 0",
         ] {
             assert!(text.lines().any(|line| line == series), "{series}\n{text}");
         }

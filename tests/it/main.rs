@@ -71,6 +71,7 @@ mod reload_watch;
 mod reload_names;
 mod full_disk;
 mod log_injection;
+mod traces;
 mod under_change;
 mod under_failure;
 mod upgrade;

@@ -5,6 +5,7 @@ pub mod backend;
 pub mod balancer;
 pub mod chrome;
 pub mod client;
+pub mod collector;
 pub mod decoder;
 pub mod demo;
 pub mod firefox;

@@ -1,7 +1,7 @@
 //! The names of header fields that the gate sets or removes.
 
 use super::Report;
-use crate::config::FieldName;
+use crate::config::{FieldName, TRACE_FIELDS};
 
 /// What frames a message or belongs to one hop. To set or remove one of these is to change the message itself.
 pub(super) const FRAMING: [&str; 10] = [
@@ -18,7 +18,7 @@ pub(super) const FRAMING: [&str; 10] = [
 ];
 
 /// What means something else to a backend. The gate may remove one of these, but not put an identity in it.
-const TAKEN: [&str; 17] = [
+const TAKEN: [&str; 19] = [
     "accept",
     "accept-encoding",
     "authorization",
@@ -34,11 +34,19 @@ const TAKEN: [&str; 17] = [
     "range",
     "referer",
     "set-cookie",
+    "traceparent",
+    "tracestate",
     "via",
     "x-sekisho-assertion",
 ];
 
 impl Report<'_> {
+    /// Whether the gate owns this name.
+    pub(super) fn owns(&self, name: &FieldName) -> bool {
+        let traces = || TRACE_FIELDS.iter().any(|field| field.eq_ignore_ascii_case(name.as_str()));
+        self.config.headers.own(name) || (self.config.traces.is_some() && traces())
+    }
+
     pub(super) fn headers(&mut self) {
         let headers = &self.config.headers;
         let own = [

@@ -45,7 +45,7 @@ impl Report<'_> {
     /// Why a header field can't choose a route.
     fn is_no_condition(&self, name: &FieldName) -> Option<String> {
         let lower = name.as_str().to_ascii_lowercase();
-        if self.config.headers.own(name) {
+        if self.owns(name) {
             return Some(format!("`{name}` is the gate's own: what a client says there is never believed"));
         }
         let is_http = FRAMING.contains(&lower.as_str()) || lower.starts_with("proxy-auth");

@@ -101,7 +101,7 @@ impl Report<'_> {
                 .contains(&lower.as_str());
         if lower.starts_with("access-control-") {
             Some(format!("`{name}` is what `cors` is for"))
-        } else if self.config.headers.own(name) {
+        } else if self.owns(name) {
             Some(format!("`{name}` is the gate's own: no route can set or remove it"))
         } else if is_http {
             Some(format!("`{name}` belongs to HTTP itself: no route can set or remove it"))
@@ -216,6 +216,13 @@ mod tests {
         assert_eq!(with("request_headers: { set: { Cookie: a } }"), [format!("`Cookie` {jar}")]);
         assert_eq!(with("response_headers: { set: { Set-Cookie: a } }"), [format!("`Set-Cookie` {jar}")]);
         assert_eq!(with("request_headers: { remove: [Cookie] }"), [""; 0]);
+        let set = "upstream: website\n    request_headers: { set: { Traceparent: a } }";
+        let traced = BASE.replace("upstream: website", set);
+        assert_eq!(mistakes(&traced), [""; 0]);
+        assert_eq!(
+            lines_of(mistakes(&(traced + "traces: { url: 'http://127.0.0.1:4318/v1/traces' }\n"))),
+            ["11 `Traceparent` is the gate's own: no route can set or remove it"]
+        );
         let owned = "headers: { user: X-Who }\n";
         let text = BASE
             .replace("upstream: website", "upstream: website\n    request_headers: { set: { x-who: me } }");

@@ -61,18 +61,21 @@ async fn tried(
         attempt.introduce(record.introduction());
     }
     loop {
+        record.begin_try();
         let (timer, gone) = waiting.parts();
         let line = {
             let opened = pin!(attempt.open(timer));
             unless_gone(opened, gone).await?
         };
         let endpoint = line.endpoint().clone();
-        record.at(&endpoint);
-        let head = admitted.head(&rules.policy, record.now());
+        let head =
+            admitted.head(&rules.policy, &record.at(&endpoint, admitted, line.protocol()), record.now());
         let mut exchange = Exchange::begin(&rules, admitted, head, line, waiting.parts().0)?;
         match head_of(&mut exchange, waiting).await {
             Ok(mut head) => {
+                record.heard(head.status);
                 if attempt.goes_on(&endpoint, Outcome::Answer(head.status), may_repeat) {
+                    record.end_try(None);
                     attempt.take_back(exchange.into_line());
                     continue;
                 }
@@ -92,6 +95,7 @@ async fn tried(
                 if !goes_on {
                     return Err(broken.failure);
                 }
+                record.end_try(Some(broken.failure));
                 attempt.take_back(exchange.into_line());
             }
         }

@@ -134,6 +134,7 @@ fn worker(backend: &Backend) -> Arc<Worker> {
         limits: config.limits,
         rates: (config.rate_limits, RateTables::default()),
         sign_in: None,
+        traces: None,
         assertions: None,
         bodies: HashMap::new(),
         maintenance: config.maintenance,

@@ -114,6 +114,11 @@ impl Endpoint {
         &self.address
     }
 
+    /// Whether what is sent there is sent over TLS.
+    pub(in crate::edge) const fn is_over_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     pub(super) const fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
     }

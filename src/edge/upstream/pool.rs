@@ -242,6 +242,14 @@ impl Link {
 }
 
 impl Line {
+    /// The version of HTTP that is spoken over it.
+    pub(in crate::edge) const fn protocol(&self) -> &'static str {
+        match self {
+            Self::Link(_) => "1.1",
+            Self::Lane(_) => "2",
+        }
+    }
+
     /// Where it leads.
     pub(in crate::edge) const fn endpoint(&self) -> &Arc<Endpoint> {
         match self {

@@ -55,6 +55,8 @@ pub struct Entry<'a> {
     pub endpoint: Option<&'a str>,
     /// To how many it was sent.
     pub tries: u32,
+    /// The trace that it belongs to, in hexadecimal digits.
+    pub trace: Option<&'a [u8]>,
     /// What was formatted once per connection: client, host, TLS, standing, identity.
     pub connection: &'a [u8],
     /// What a session adds to that, with a comma before it; empty without one.
@@ -108,6 +110,11 @@ impl Entry<'_> {
         if self.tries > 1 {
             number(out, ",\"tries\":", self.tries.into());
         }
+        if let Some(trace) = self.trace {
+            out.extend_from_slice(b",\"trace\":\"");
+            out.extend_from_slice(trace);
+            out.push(b'"');
+        }
         out.push(b',');
         out.extend_from_slice(self.connection);
         out.extend_from_slice(self.session);
@@ -139,6 +146,7 @@ mod tests {
             upstream: Some(("banking", Some(Duration::from_micros(200)))),
             endpoint: Some("10.0.0.1:80"),
             tries: 2,
+            trace: Some(b"00ab"),
             connection: br#""client":"127.0.0.1:5""#,
             session: b"",
         }
@@ -153,7 +161,7 @@ mod tests {
             concat!(
                 r#"{"time":"2026-11-22T01:02:03.045Z","request_id":"00ff","protocol":"1.1","method":"GET","#,
                 r#""path":"/a\"\u000a{","status":200,"bytes_in":0,"bytes_out":12,"duration_us":250,"#,
-                r#""upstream":"banking","upstream_first_byte_us":200,"endpoint":"10.0.0.1:80","tries":2,"client":"127.0.0.1:5"}"#,
+                r#""upstream":"banking","upstream_first_byte_us":200,"endpoint":"10.0.0.1:80","tries":2,"trace":"00ab","client":"127.0.0.1:5"}"#,
                 "\n"
             )
         );
