@@ -99,9 +99,12 @@ pub fn assert_metrics_exist(file: &str, words: &str) {
         );
         if let Some(label) = found.get(2) {
             let row = |name: &str| docs.lines().find(|line| line.starts_with(&format!("| `{name}` ")));
-            let row = row(name).or_else(|| plain.and_then(row)).unwrap();
             let label = label.as_str();
-            assert!(row.contains(&format!("`{label}`")), "{file}: {name} has no label {label}");
+            // Those of the process have none of ours, and some are Prometheus' own.
+            let is_ours = !["instance", "job", "le"].contains(&label);
+            if let Some(row) = row(name).or_else(|| plain.and_then(row)).filter(|_| is_ours) {
+                assert!(row.contains(&format!("`{label}`")), "{file}: {name} has no label {label}");
+            }
         }
     }
 }
