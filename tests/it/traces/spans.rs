@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use super::{CONTEXT, before};
 use crate::support::backend::Backend;
 use crate::support::collector::{Collector, Told, facts};
+use crate::support::eventually;
 use crate::support::gate::{CERT, Gate, OPTIONAL, Settings, WWW};
 use crate::support::http2::Version;
 use crate::support::http2_backend::Http2Backend;
@@ -186,6 +187,39 @@ fn a_response_that_breaks_off_is_an_error_although_its_status_is_not() {
     for span in collector.gets(2) {
         let told = (span.fact("http.response.status_code"), span.fact("error.type"), span.has_failed);
         assert_eq!(told, ("200", "upstream_broken", true), "{span:#?}");
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_is_an_error_of_both_and_no_failure_of_the_backends_afterwards() {
+    for begun in [false, true] {
+        let collector = Collector::start();
+        let backend = Backend::conversing(move |mut conversation| {
+            conversation.receive();
+            if begun {
+                let _ = conversation.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+            }
+            conversation.receive();
+        });
+        let gate = before(&[&backend], "", &collector.yaml(""));
+        let mut connection = gate.tanaka().connect(CERT).unwrap();
+        connection.send(format!("GET /banking/a HTTP/1.1\r\nHost: {CERT}\r\n\r\n").as_bytes());
+        eventually("the backend has the request", || backend.received().len() == 1);
+        if begun {
+            connection.read_until(b"hello").unwrap();
+        }
+        drop(connection);
+        let spans = collector.gets(2);
+        let told = |span: &Told| {
+            let facts = ["http.response.status_code", "error.type"].map(|fact| span.fact(fact).to_owned());
+            (facts, span.has_failed)
+        };
+        let expected = match begun {
+            false => [(["", "client_gone"], true), (["", "client_gone"], true)],
+            true => [(["200", "client_gone"], true), (["200", ""], false)],
+        };
+        let expected = expected.map(|(facts, has_failed)| (facts.map(str::to_owned), has_failed));
+        assert_eq!(spans.iter().map(told).collect::<Vec<_>>(), expected);
     }
 }
 
