@@ -221,13 +221,12 @@ impl Load {
             if nth % 8 == 0 {
                 http2 = Shared::default();
             }
-            let client = Client {
-                config: config.clone(),
-                port,
-                what: work.what,
-                connection: None,
-                http2: http2.clone(),
-            };
+            let mut config = config.clone();
+            if work.what == (What::Handshake { resumed: true }) {
+                // Each has sessions of its own: rustls keeps no more than eight for a name.
+                Arc::make_mut(&mut config).resumption = Resumption::in_memory_sessions(8);
+            }
+            let client = Client { config, port, what: work.what, connection: None, http2: http2.clone() };
             let first = each.unwrap_or_default() * nth / work.clients;
             clients.spawn_local(client.work(first, each, tally.clone()));
         }

@@ -1,5 +1,6 @@
 //! Who stands behind the data path: its questions cross to the runtime beside, where portal, flows and stores live.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -53,11 +54,11 @@ impl Backstage for House {
         Box::pin(async { answered.await.unwrap_or_else(|_| broken()) })
     }
 
-    fn seen(&self, chain: Arc<[Vec<u8>]>) {
+    fn seen(&self, chain: Arc<[Vec<u8>]>, source: IpAddr) {
         let Some(sign_in) = self.sign_in.clone() else { return };
         let health = self.health.clone();
         self.runtime.spawn(async move {
-            if let Err(unavailable) = sign_in.seen(&chain).await {
+            if let Err(unavailable) = sign_in.seen(&chain, source).await {
                 tracing::error!(%unavailable, "A certificate that was seen can't be registered");
                 health.failed(&unavailable);
             }

@@ -32,7 +32,7 @@ pub struct Traces {
     /// Whether spans say who sends a request, as the access log does: contract and user.
     #[serde(default)]
     pub identity: bool,
-    /// `service.name`.
+    /// What the gateway calls itself in its spans: their service name.
     #[serde(default = "Traces::default_service")]
     pub service: String,
     /// How long the collector may take for a batch of spans.

@@ -2,6 +2,7 @@
 //! portal, writing a page. It never learns who does that.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,8 +27,9 @@ pub trait Backstage: Send + Sync {
     /// Answers a request for the portal, which carries a [`Visitor`] as an extension.
     fn portal(&self, request: Request<Bytes>) -> Later<Response<Bytes>>;
 
-    /// Somebody whom the directory knows has shown a good certificate that it doesn't. Nobody waits for what follows.
-    fn seen(&self, chain: Arc<[Vec<u8>]>);
+    /// Somebody whom the directory knows has shown a good certificate that it doesn't, from this address. Nobody waits for what
+    /// follows.
+    fn seen(&self, chain: Arc<[Vec<u8>]>, source: IpAddr);
 
     /// The page for a refusal on a host.
     fn page(&self, host: &str, code: &'static str, language: Language, request_id: &str) -> Page;

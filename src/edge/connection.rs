@@ -282,7 +282,7 @@ fn judge(
     // A host that asks for no certificate takes none, whatever it asked for when the connection was made.
     let chain = if host.client_certificate == ClientCertificate::None { &[] } else { chain };
     let (generation, judgement) = rules.judge(chain, now);
-    let (judgement, role) = register(&rules, judgement, chain);
+    let (judgement, role) = register(&rules, judgement, chain, peer.ip());
     worker.metrics.standings.with_label_values(&[&host.name, judgement.standing.code()]).inc();
     let identity = match &judgement.standing {
         Standing::Good(identity) => Some(identity),
@@ -312,6 +312,7 @@ fn register(
     rules: &Rules,
     judgement: Arc<Judgement>,
     chain: &[CertificateDer<'static>],
+    source: IpAddr,
 ) -> (Arc<Judgement>, Option<Role>) {
     let (Standing::Good(identity), Some(registry)) = (&judgement.standing, &rules.registry) else {
         return (judgement, None);
@@ -324,7 +325,7 @@ fn register(
         (_, Some(objection)) => objection,
         (Registered::Known(role), None) => {
             if registry.credential(&fingerprint) != (RegisteredCredential::Live { is_used: true }) {
-                rules.backstage.seen(der(chain));
+                rules.backstage.seen(der(chain), source);
             }
             return (judgement, Some(role));
         }

@@ -7,6 +7,7 @@ mod change_pin;
 mod pin_again;
 mod sessions;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -239,13 +240,23 @@ impl SignIn {
         decision: Decision<'_>,
         visitor: &Visitor,
     ) -> Result<(), Unavailable> {
+        self.write_down_of(decision, visitor.source, Some(&visitor.request_id)).await
+    }
+
+    /// The same of what no request stands behind, but a connection.
+    pub(super) async fn write_down_of(
+        &self,
+        decision: Decision<'_>,
+        source: IpAddr,
+        request_id: Option<&str>,
+    ) -> Result<(), Unavailable> {
         let event = AuditEvent {
             time: self.settings.clock.now(),
             kind: decision.kind,
             about: decision.identity.map(Into::into),
             by: decision.by,
-            source: Some(visitor.source),
-            request_id: Some(&visitor.request_id),
+            source: Some(source),
+            request_id,
             detail: decision.detail,
         };
         let (log, line) = (self.settings.audit.clone(), event.line()?);

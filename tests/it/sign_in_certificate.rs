@@ -76,6 +76,18 @@ fn who_uses_a_certificate_anywhere_cannot_sign_in_by_pin_alone() {
     });
     // Nor is the session that it had opened before.
     crate::support::eventually("the session is over", || browser.open(WWW, "/banking").status == 303);
+    // It takes a right away, and is written down.
+    let log = std::fs::read_to_string(gate.folder.path().join("audit.log")).unwrap();
+    let records: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let registered: Vec<_> =
+        records.iter().filter(|record| record["kind"] == "credential_registered").collect();
+    let [record] = &registered[..] else { panic!("{registered:?}") };
+    let serial: String = credential.serial.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        [&record["user"], &record["by"], &record["source"], &record["detail"]],
+        ["ito", "gateway", "127.0.0.1", &*serial]
+    );
 }
 
 #[test]

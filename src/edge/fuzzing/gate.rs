@@ -2,6 +2,7 @@
 //! side is in memory, the backend's a socket; no time passes.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -170,7 +171,7 @@ impl Backstage for Nobody {
         Box::pin(async move { Response::new(request.into_body()) })
     }
 
-    fn seen(&self, _: Arc<[Vec<u8>]>) {}
+    fn seen(&self, _: Arc<[Vec<u8>]>, _: IpAddr) {}
 
     fn page(&self, _: &str, code: &'static str, _: Language, _: &str) -> Page {
         Page { title: code.to_owned(), what: code.to_owned(), html: code.into() }

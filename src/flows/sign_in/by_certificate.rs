@@ -1,5 +1,7 @@
 //! Signing in by the connection's certificate, and the PIN after it where the bank wants both.
 
+use std::net::IpAddr;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -62,7 +64,8 @@ impl SignIn {
             return Ok(CertificateOutcome::Suspended);
         }
         // From here on no PIN alone lets this user in (T40).
-        self.register(&identity, (&leaf, signer.as_deref()), now).await?;
+        let by = (visitor.source, Some(&*visitor.request_id));
+        self.register(&identity, (&leaf, signer.as_deref()), by, now).await?;
         let mut rehash = None;
         if self.settings.certificate_needs_pin {
             let Some(typed) = pin else { return Ok(CertificateOutcome::PinNeeded) };
@@ -89,13 +92,13 @@ impl SignIn {
 
     /// A good certificate was shown, wherever: from now on its user can't sign in by PIN alone (T40). Nobody's is left
     /// alone.
-    pub async fn seen(&self, chain: &[Vec<u8>]) -> Result<(), Unavailable> {
+    pub async fn seen(&self, chain: &[Vec<u8>], source: IpAddr) -> Result<(), Unavailable> {
         let now = self.settings.clock.now();
         let Some((identity, leaf, signer)) = self.judge(chain, now) else { return Ok(()) };
         if self.settings.directory.candidate(&identity, now).await?.is_none() {
             return Ok(());
         }
-        self.register(&identity, (&leaf, signer.as_deref()), now).await
+        self.register(&identity, (&leaf, signer.as_deref()), (source, None), now).await
     }
 
     /// Whose certificate the connection has, as the judge says now.
@@ -130,6 +133,7 @@ impl SignIn {
         &self,
         identity: &Identity,
         (leaf, signer): (&Leaf, Option<&str>),
+        (source, request_id): (IpAddr, Option<&str>),
         now: Timestamp,
     ) -> Result<(), Unavailable> {
         match self.settings.registry.credential(&leaf.fingerprint) {
@@ -147,6 +151,13 @@ impl SignIn {
             not_before: leaf.not_before,
             not_after: leaf.not_after,
         };
+        let decision = Decision {
+            kind: "credential_registered",
+            identity: Some(identity),
+            by: "gateway",
+            detail: Some(&credential.serial),
+        };
+        self.write_down_of(decision, source, request_id).await?;
         match self.settings.directory.add_credential(&credential, signer, now).await {
             Ok(()) | Err(AddError::Exists) => Ok(()),
             Err(AddError::NoContract | AddError::NoUser) => {

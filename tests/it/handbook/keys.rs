@@ -121,7 +121,11 @@ fn every_key_that_a_page_names_exists() {
             let end = keys.iter().fold(parts.clone(), |parts, key| {
                 parts.iter().flat_map(|part| below(&schema, part, key)).collect()
             });
-            assert!(!end.is_empty() || file.is_match(&found[1]), "{}: no key {}", page.file, &found[1]);
+            // Spans have attributes that look the same.
+            let is_attribute =
+                || include_str!("../../../src/edge/trace.rs").contains(&format!("{:?}", &found[1]));
+            let is_good = !end.is_empty() || file.is_match(&found[1]) || is_attribute();
+            assert!(is_good, "{}: no key {}", page.file, &found[1]);
             seen += 1;
         }
     }
