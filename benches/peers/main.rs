@@ -49,7 +49,7 @@ struct Options {
     cases: Vec<String>,
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Another build of the gate, measured as `other`
+    /// Another build of the gate, measured as `other` and `other-whole`
     #[arg(long)]
     other: Option<String>,
     /// Seconds of load on the gate alone, in place of the table
@@ -88,9 +88,11 @@ fn main() -> ExitCode {
 
 async fn table(options: &Options, site: &Site, load: &Load) {
     let is_wanted = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
-    let other = options.other.as_deref().map(Peer::other);
+    let others = options.other.as_deref().map(Peer::others);
     let mut peers = Vec::new();
-    for peer in PEERS.iter().chain(&other).filter(|peer| is_wanted(&options.peers, peer.name)) {
+    for peer in
+        PEERS.iter().chain(others.iter().flatten()).filter(|peer| is_wanted(&options.peers, peer.name))
+    {
         match site.check(peer, load).await {
             Ok(()) => peers.push(peer),
             Err(reason) => println!("{}: left out, {reason}", peer.name),
