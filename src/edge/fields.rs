@@ -111,6 +111,12 @@ pub(super) fn tokens<'a>(fields: &'a [Field<'a>], name: &'static str) -> impl It
         .filter(|token| !token.is_empty())
 }
 
+/// The names of fields that `Connection` has for this hop only, gathered once for all fields. Nearly always there are none: what
+/// most say there is `keep-alive`, which never goes on in any case.
+pub(super) fn named_by_connection<'a>(fields: &'a [Field<'a>]) -> Vec<&'a [u8]> {
+    tokens(fields, "connection").filter(|token| !token.eq_ignore_ascii_case(b"keep-alive")).collect()
+}
+
 /// Whether a `Cookie` field can have one of the portal's cookies in it. Most have none, and needn't be taken apart.
 pub(super) fn can_have_our_cookies(value: &[u8]) -> bool {
     static IN_ALL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("sekisho-"));

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::edge::fields::{is_disguised_framing, is_hop_by_hop, tokens, without_our_cookies};
+use crate::edge::fields::{
+    is_disguised_framing, is_hop_by_hop, named_by_connection, tokens, without_our_cookies,
+};
 use crate::edge::framing::Framing;
 use crate::edge::http1::parse_trailers;
 use crate::edge::intake::RequestHead;
@@ -53,8 +55,7 @@ pub(in crate::edge) fn request_head(policy: &Policy, lines: &Lines<'_>) -> Bytes
 /// The client's fields that may go on.
 fn put_client_fields(out: &mut Vec<u8>, policy: &Policy, edits: &Edits, request: &RequestHead<'_>) {
     let fields = request.fields;
-    // Nearly every request has no `Connection` field, or one that says `keep-alive`.
-    let has_connection = fields.iter().any(|field| field.is("connection"));
+    let named = named_by_connection(fields);
     let mut cookies = None;
     for field in fields {
         let is_ours = is_hop_by_hop(field.name)
@@ -62,8 +63,7 @@ fn put_client_fields(out: &mut Vec<u8>, policy: &Policy, edits: &Edits, request:
             || edits.drop(field.name)
             || ["host", "content-length", "expect"].iter().any(|name| field.is(name))
             || (request.websocket_key.is_some() && field.is("sec-websocket-key"))
-            || (has_connection
-                && tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name)));
+            || named.iter().any(|name| name.eq_ignore_ascii_case(field.name));
         if is_ours {
             continue;
         }

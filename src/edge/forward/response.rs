@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 
 use crate::domain::OUR_COOKIES;
-use crate::edge::fields::{Field, is_hop_by_hop, tokens};
+use crate::edge::fields::{Field, is_hop_by_hop, named_by_connection, tokens};
 use crate::edge::framing::{self, Framing};
 use crate::edge::http1::{BadHead, parse_response};
 use crate::edge::route::{Cors, Edits, Leave, Terms};
@@ -196,9 +196,8 @@ fn is_only_for_requests(name: &[u8]) -> bool {
 }
 
 fn passed<'a>(fields: &'a [Field<'a>]) -> impl Iterator<Item = &'a Field<'a>> {
-    let has_connection = fields.iter().any(|field| field.is("connection"));
+    let named = named_by_connection(fields);
     fields.iter().filter(move |field| {
-        let is_named = || tokens(fields, "connection").any(|token| token.eq_ignore_ascii_case(field.name));
         // A backend that set the portal's cookies could sign people in as somebody else (T48).
         let is_ours =
             || field.is("set-cookie") && field.value.trim_ascii_start().starts_with(OUR_COOKIES.as_bytes());
@@ -206,7 +205,7 @@ fn passed<'a>(fields: &'a [Field<'a>]) -> impl Iterator<Item = &'a Field<'a>> {
             || field.is("content-length")
             || is_ours()
             || is_only_for_requests(field.name)
-            || has_connection && is_named())
+            || named.iter().any(|name| name.eq_ignore_ascii_case(field.name)))
     })
 }
 

@@ -43,11 +43,12 @@ pub(super) fn take(
         Ok(framing) => framing,
         Err(bad) => return (Err((Failure::BadRequest(bad.0).into(), true)), wants),
     };
+    let keeps_alive = keeps_alive(&request);
     // Or wants nothing more: then the connection ends with the answer as well (RFC 9112, section 9.6).
     let has_more = !matches!(framing, None | Some(Framing::Length(0)))
         || request.fields.iter().any(|field| field.is("upgrade"))
-        || !keeps_alive(&request);
-    let taken = request_head(&request, framing, has_more)
+        || !keeps_alive;
+    let taken = request_head(&request, framing, (keeps_alive, has_more))
         .map_err(Held::from)
         .and_then(|(head, client)| Ok((intake::admit(connection, record, &head, known)?, client)))
         .map_err(|held| (held, has_more));
@@ -63,7 +64,7 @@ fn keeps_alive(request: &Request<'_>) -> bool {
 fn request_head<'a>(
     request: &'a Request<'a>,
     framing: Option<Framing>,
-    has_more: bool,
+    (keeps_alive, has_more): (bool, bool),
 ) -> Result<(RequestHead<'a>, Client), Failure> {
     let fields = &request.fields;
     let connection_says =
@@ -79,9 +80,9 @@ fn request_head<'a>(
     let upgrade = request.minor == 1
         && request.method == "GET"
         && matches!(framing, None | Some(Framing::Length(0)))
-        && connection_says("upgrade")
-        && fields.iter().any(|field| field.is("upgrade") && field.value.eq_ignore_ascii_case(b"websocket"));
-    let client = Client { minor: request.minor, keeps_alive: keeps_alive(request), has_more };
+        && fields.iter().any(|field| field.is("upgrade") && field.value.eq_ignore_ascii_case(b"websocket"))
+        && connection_says("upgrade");
+    let client = Client { minor: request.minor, keeps_alive, has_more };
     let protocol = if request.minor == 0 { "1.0" } else { "1.1" };
     Ok((
         RequestHead {
