@@ -1,5 +1,6 @@
 //! HTTP/2 towards the client: hyper reads the frames, we judge each request as HTTP/1.1's and answer it.
 
+mod gathering;
 mod meter;
 mod relay;
 mod websocket;
@@ -21,6 +22,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
+use self::gathering::Gathering;
 use self::meter::Metered;
 pub(super) use self::relay::Streams;
 use self::relay::{Body, RequestBody};
@@ -58,7 +60,7 @@ pub(super) async fn serve(io: Client, connection: Arc<Connection>, timer: Timer)
     // On the heap: hyper and the runtime hand the future on from one to the other, byte by byte.
     let service = service_fn(|request| Box::pin(answer(connection.clone(), streams.clone(), request)));
     let has_too_many_frames = Arc::new(AtomicBool::new(false));
-    let io = Metered::new(io, limits.h2_frames.get(), has_too_many_frames.clone());
+    let io = Gathering::new(Metered::new(io, limits.h2_frames.get(), has_too_many_frames.clone()));
     let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(limits.h2_streams.get())
         .max_pending_accept_reset_streams(limits.h2_resets.get() as usize)
@@ -69,7 +71,7 @@ pub(super) async fn serve(io: Client, connection: Arc<Connection>, timer: Timer)
         .max_send_buf_size(SEND_BUFFER)
         .auto_date_header(false)
         .enable_connect_protocol()
-        .serve_connection(TokioIo::new(io), service);
+        .serve_connection(TokioIo::new(io.clone()), service);
     let mut serving = pin!(serving);
     let mut was_idle = false;
     let mut is_ending = false;
@@ -85,6 +87,9 @@ pub(super) async fn serve(io: Client, connection: Arc<Connection>, timer: Timer)
                 (_, true) => Some("protocol"),
                 _ => None,
             });
+        }
+        if let Poll::Ready(Err(_)) = io.poll_send(cx) {
+            return Poll::Ready(None);
         }
         let is_idle = streams.open.load(Ordering::Relaxed) == 0;
         if is_idle != was_idle || (!is_idle && timer.is_late()) {
