@@ -1,5 +1,6 @@
 //! HTTP/2 towards the client: hyper reads the frames, we judge each request as HTTP/1.1's and answer it.
 
+mod crew;
 mod gathering;
 mod meter;
 mod relay;
@@ -20,8 +21,9 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 
+use self::crew::Crew;
 use self::gathering::Gathering;
 use self::meter::Metered;
 pub(super) use self::relay::Streams;
@@ -61,7 +63,8 @@ pub(super) async fn serve(io: Client, connection: Arc<Connection>, timer: Timer)
     let service = service_fn(|request| Box::pin(answer(connection.clone(), streams.clone(), request)));
     let has_too_many_frames = Arc::new(AtomicBool::new(false));
     let io = Gathering::new(Metered::new(io, limits.h2_frames.get(), has_too_many_frames.clone()));
-    let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+    let mut crew = Crew::default();
+    let serving = hyper::server::conn::http2::Builder::new(crew.arrivals())
         .max_concurrent_streams(limits.h2_streams.get())
         .max_pending_accept_reset_streams(limits.h2_resets.get() as usize)
         .max_local_error_reset_streams(limits.h2_resets.get() as usize)
@@ -79,6 +82,7 @@ pub(super) async fn serve(io: Client, connection: Arc<Connection>, timer: Timer)
     let (mut is_new, mut is_last_call) = (true, false);
     let flood = std::future::poll_fn(|cx| {
         timer.register(cx);
+        crew.work(cx);
         if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
             let is_calmed = ended.err().is_some_and(|error| is_calmed(&error));
             let has_too_many_frames = has_too_many_frames.load(Ordering::Relaxed);
@@ -87,6 +91,9 @@ pub(super) async fn serve(io: Client, connection: Arc<Connection>, timer: Timer)
                 (_, true) => Some("protocol"),
                 _ => None,
             });
+        }
+        if crew.begin() {
+            crew.work(cx);
         }
         if let Poll::Ready(Err(_)) = io.poll_send(cx) {
             return Poll::Ready(None);

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Each room, and the rooms that it may import.
 const ROOMS: [(&str, &[&str]); 14] = [
@@ -100,5 +101,22 @@ fn no_file_outgrows_the_head() {
     for (file, text) in read("src").into_iter().chain(read("tests")) {
         let lines = text.lines().count();
         assert!(lines <= 520, "{file} has {lines} lines: split it along its sense");
+    }
+}
+
+/// What somebody else built doesn't belong to us, and nobody reads it in a review.
+#[test]
+fn nothing_is_tracked_that_nobody_can_read() {
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let files: Vec<_> = listed.stdout.split(|&byte| byte == 0).filter(|name| !name.is_empty()).collect();
+    assert!(files.len() > 100);
+    for name in files {
+        let name = str::from_utf8(name).unwrap();
+        // What was deleted and not committed yet is listed too.
+        let Ok(bytes) = fs::read(root().join(name)) else { continue };
+        let is_picture = name.starts_with("docs/images/") && bytes.starts_with(b"\x89PNG");
+        let is_input = name.starts_with("fuzz/") && bytes.len() < 16 << 10;
+        assert!(is_picture || is_input || str::from_utf8(&bytes).is_ok(), "{name} is no text");
     }
 }

@@ -30,6 +30,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/stores/directory/migrations");
 /// How many operations' time bringing the schema up to date may take.
 const MIGRATION_PATIENCE: u32 = 12;
 
+/// How long a connection to a server may idle, and live.
+const IDLE: Duration = Duration::from_secs(10 * 60);
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
 /// How long one that found the file locked waits before it tries again.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -55,8 +59,13 @@ impl Directory {
         prepare(engine, &options, timeout).await?;
 
         let settings = Arc::new(session_settings(engine, timeout));
+        // A server may want to be rid of connections that are old or idle. A file doesn't, and each one made anew begins
+        // with empty caches.
+        let is_server = engine == Engine::Postgres;
         let pool = AnyPoolOptions::new()
             .max_connections(connections)
+            .idle_timeout(is_server.then_some(IDLE))
+            .max_lifetime(is_server.then_some(LIFETIME))
             // Later than the operation itself gives up, which then says the same wherever it was stuck.
             .acquire_timeout(timeout.saturating_mul(2))
             .after_connect(move |connection, _| {
