@@ -30,6 +30,7 @@ mod rules;
 mod sessions;
 mod slowness;
 mod socket;
+mod spare;
 mod target;
 mod tickets;
 mod timer;

@@ -51,8 +51,6 @@ const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Bytes of a response that may wait for a client's window.
 const SEND_BUFFER: usize = 128 << 10;
-/// Fields that most responses don't have more of.
-const ROOM: usize = 12;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(io: Client, connection: Arc<Connection>, timer: Timer) {
@@ -325,7 +323,7 @@ fn response(head: &ResponseHead) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = response.headers_mut();
-    headers.reserve(ROOM);
+    headers.reserve(head.fields().count() + usize::from(head.declared_length.is_some()));
     for field in head.fields() {
         let name = http::HeaderName::from_bytes(field.name);
         if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(field.value)) {

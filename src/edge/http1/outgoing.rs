@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use tokio::io::AsyncWriteExt;
 
 use super::{After, Http1, LINGER, SMALL, response_head, scratch};
@@ -16,6 +16,7 @@ use crate::edge::record::Record;
 use crate::edge::respond::Reply;
 use crate::edge::slowness::TooSlow;
 use crate::edge::socket::ClientIo;
+use crate::edge::spare;
 
 impl<Io: ClientIo> Http1<Io> {
     /// The client doesn't take what is there for it (T26): from here on the deadline is its own.
@@ -55,6 +56,7 @@ impl<Io: ClientIo> Http1<Io> {
     }
 
     pub(super) fn queue(&mut self, data: Bytes, is_chunked: bool) {
+        self.have_buffer();
         if is_chunked {
             self.write.put_slice(format!("{:x}\r\n", data.len()).as_bytes());
         }
@@ -90,6 +92,13 @@ impl<Io: ClientIo> Http1<Io> {
         if keeps_alive { After::Next } else { After::Linger }
     }
 
+    /// Has a buffer to write to.
+    pub(super) fn have_buffer(&mut self) {
+        if self.write.capacity() == 0 {
+            self.write = spare::take();
+        }
+    }
+
     /// Writes some of what waits for the client.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.write.is_empty() {
@@ -99,8 +108,8 @@ impl<Io: ClientIo> Http1<Io> {
             let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.write))?;
             self.write.advance(written);
             if self.write.is_empty() {
-                // The buffer goes back to the allocator: an idle connection holds none.
-                self.write = BytesMut::new();
+                // An idle connection holds no buffer.
+                spare::give(std::mem::take(&mut self.write));
             }
         }
         Poll::Ready(Ok(()))

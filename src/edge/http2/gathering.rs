@@ -1,30 +1,25 @@
 //! What HTTP/2 writes, gathered: h2 sends each larger DATA frame by itself, which would be a TLS record and a system call
 //! for each response. Here it finds that everything is sent at once, and whoever polls it sends all of it afterwards.
 
-use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::edge::spare;
 
 /// Bytes that are gathered at most: four TLS records. Then h2 waits for the client.
 const MOST: usize = 64 << 10;
-
-thread_local! {
-    /// A buffer that nobody uses just now: a connection that waits holds none.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 /// A connection to a client in two hands: h2 reads from it and writes to it, and who polls h2 sends what it wrote.
 pub(super) struct Gathering<Io>(Arc<Mutex<Gathered<Io>>>);
 
 struct Gathered<Io> {
     io: Io,
-    waiting: Vec<u8>,
-    /// How many of those have gone already.
-    sent: usize,
+    waiting: BytesMut,
 }
 
 impl<Io> Clone for Gathering<Io> {
@@ -35,7 +30,7 @@ impl<Io> Clone for Gathering<Io> {
 
 impl<Io> Gathering<Io> {
     pub(super) fn new(io: Io) -> Self {
-        Self(Arc::new(Mutex::new(Gathered { io, waiting: Vec::new(), sent: 0 })))
+        Self(Arc::new(Mutex::new(Gathered { io, waiting: BytesMut::new() })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Gathered<Io>> {
@@ -55,19 +50,15 @@ impl<Io: AsyncWrite + Unpin> Gathering<Io> {
 impl<Io: AsyncWrite + Unpin> Gathered<Io> {
     /// Hands what waits to the connection.
     fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.sent < self.waiting.len() {
-            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.waiting[self.sent..]))?;
+        while !self.waiting.is_empty() {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.waiting))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.sent += written;
+            self.waiting.advance(written);
         }
-        if !self.waiting.is_empty() {
-            let mut spare = std::mem::take(&mut self.waiting);
-            spare.clear();
-            SPARE.set(spare);
-            self.sent = 0;
-        }
+        // A connection that waits holds no buffer.
+        spare::give(std::mem::take(&mut self.waiting));
         Poll::Ready(Ok(()))
     }
 
@@ -76,8 +67,8 @@ impl<Io: AsyncWrite + Unpin> Gathered<Io> {
         if self.waiting.len() == MOST {
             ready!(self.poll_write_out(cx))?;
         }
-        if self.waiting.is_empty() {
-            self.waiting = SPARE.take();
+        if self.waiting.capacity() == 0 {
+            self.waiting = spare::take();
         }
         let before = self.waiting.len();
         for part in parts {
@@ -143,7 +134,11 @@ mod tests {
     }
 
     impl AsyncWrite for Peer {
-        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
             if self.room == 0 {
                 return Poll::Pending;
             }
@@ -202,9 +197,10 @@ mod tests {
         assert_eq!(send(&gathering), Poll::Pending);
         gathering.lock().io.room = 1000;
         assert_eq!(send(&gathering), Poll::Pending);
-        assert_eq!(write(&mut gathering, &[&rest[10..]]), Poll::Pending);
+        assert_eq!(write(&mut gathering, &[&rest[10..]]), Poll::Ready(1000));
+        assert_eq!(write(&mut gathering, &[&rest[1010..]]), Poll::Pending);
         gathering.lock().io.room = usize::MAX;
-        assert_eq!(write(&mut gathering, &[&rest[10..]]), Poll::Ready(3000));
+        assert_eq!(write(&mut gathering, &[&rest[1010..]]), Poll::Ready(2000));
         assert_eq!(send(&gathering), Poll::Ready(()));
         assert_eq!(gathering.lock().io.writes.concat(), bytes);
     }

@@ -16,6 +16,7 @@ use super::wire::Wire;
 use crate::clock;
 use crate::config::{Limits, Protocol, Timeouts};
 use crate::edge::failure::Failure;
+use crate::edge::spare;
 use crate::edge::timer::Timer;
 
 /// One worker's connections to an upstream.
@@ -175,6 +176,7 @@ impl Pool {
         if !read.is_empty() || self.upstream.capacity.waits_for_connections() > 0 {
             return;
         }
+        spare::give(read);
         let mut shelves = self.lock();
         let Some(shelves) = &mut *shelves else { return };
         let kept = Kept { since: clock::instant(), io, room: connection };

@@ -15,6 +15,7 @@ use crate::edge::forward::ResponseHead;
 use crate::edge::framing::{Decoded, Decoder, Framing};
 use crate::edge::http1::{BadHead, HeadEnd};
 use crate::edge::intake::Admitted;
+use crate::edge::spare;
 use crate::edge::timer::Timer;
 use crate::edge::upstream::Link;
 
@@ -217,6 +218,9 @@ impl OverHttp1 {
             Receiving::Body(_) => READ,
             Receiving::Head(_) | Receiving::Over => 4 << 10,
         };
+        if read.capacity() == 0 {
+            *read = spare::take();
+        }
         read.reserve(wanted);
         let length = ready!(pin!(io.read_buf(read)).poll(cx))?;
         self.has_answered |= length > 0;
