@@ -90,9 +90,7 @@ pub(super) async fn serve(io: Client, connection: Arc<Connection>, timer: Timer)
                 _ => None,
             });
         }
-        if crew.begin() {
-            crew.work(cx);
-        }
+        crew.begin(cx);
         if let Poll::Ready(Err(_)) = io.poll_send(cx) {
             return Poll::Ready(None);
         }

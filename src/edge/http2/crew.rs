@@ -34,16 +34,54 @@ impl Crew {
         self.arrivals.clone()
     }
 
-    /// Begins what has arrived. Whether there was any.
-    pub(super) fn begin(&mut self) -> bool {
-        let mut arrivals = self.arrivals.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.working.len();
-        self.working.extend(arrivals.drain(..));
-        self.working.len() > before
+    /// Begins what has arrived, and what that brings in its turn.
+    pub(super) fn begin(&mut self, cx: &mut Context<'_>) {
+        while self.take_in() {
+            self.work(cx);
+        }
     }
 
     /// Goes on with whatever can go on.
     pub(super) fn work(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(())) = self.working.poll_next_unpin(cx) {}
+    }
+
+    /// Whether anything has arrived.
+    fn take_in(&mut self) -> bool {
+        let mut arrivals = self.arrivals.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_arrivals = !arrivals.is_empty();
+        self.working.extend(arrivals.drain(..));
+        has_arrivals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn what_arrives_is_begun_with_what_it_brings_and_ends_with_the_crew() {
+        let (mut crew, begun) = (Crew::default(), Arc::new(AtomicUsize::new(0)));
+        let mut cx = Context::from_waker(Waker::noop());
+        let (first, second) = (begun.clone(), begun.clone());
+        let arrivals = crew.arrivals();
+        crew.arrivals().execute(async move {
+            first.fetch_add(1, Ordering::Relaxed);
+            arrivals.execute(async move {
+                second.fetch_add(1, Ordering::Relaxed);
+                std::future::pending().await
+            });
+        });
+        crew.work(&mut cx);
+        assert_eq!(begun.load(Ordering::Relaxed), 0);
+        crew.begin(&mut cx);
+        assert_eq!(begun.load(Ordering::Relaxed), 2);
+        // The first is over, and the second one goes with its connection.
+        assert_eq!(crew.working.len(), 1);
+        drop(crew);
+        assert_eq!(Arc::strong_count(&begun), 1);
     }
 }
