@@ -15,7 +15,7 @@ pub struct Headers {
     pub user: FieldName,
     /// The user's role.
     pub role: FieldName,
-    /// How the user proved who they are: `certificate`.
+    /// How the user proved who they are: `certificate`, `pin` or `certificate+pin`.
     pub auth_method: FieldName,
     /// The request ID that is also in the access log.
     pub request_id: FieldName,

@@ -14,7 +14,7 @@ use super::Period;
 pub struct Issuer {
     /// PEM file with the CA's certificate, then those above it, if its clients need them.
     pub certificate: PathBuf,
-    /// PEM file with the CA's private key (PKCS#8, encrypted or not). Only its owner may read it.
+    /// PEM file with the CA's private key (PKCS#8, encrypted or not). Nobody but its owner and its group may read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
     /// File with the passphrase of an encrypted key.

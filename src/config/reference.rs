@@ -194,9 +194,13 @@ fn meaning(root: &Json, schema: &Json) -> String {
     let mut text = own(schema);
     let def = resolve(root, schema);
     let more = own(def);
-    // Often the key says it already, and then more.
-    if name(schema).is_some() && def["type"] == "object" && !text.contains(more.trim_end_matches('.')) {
-        text = format!("{text} {more}");
+    // Often the key says it already, or the first of it.
+    if name(schema).is_some() && def["type"] == "object" {
+        for sentence in more.split_inclusive(". ").map(|sentence| sentence.trim().trim_end_matches('.')) {
+            if !text.contains(sentence) {
+                text = format!("{text} {sentence}.");
+            }
+        }
     }
     for choice in choices(def).into_iter().flatten().filter(|choice| choice["const"].is_string()) {
         let _ = write!(text, "<br>`{}`: {}", choice["const"].as_str().unwrap_or_default(), own(choice));

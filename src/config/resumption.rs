@@ -20,8 +20,8 @@ pub struct Resumption {
     /// key that is made from it. For `keys: state`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<PathBuf>,
-    /// How long a secret that the gateways make themselves seals tickets. For `keys: process` and `keys: state`, where it
-    /// is at least 5 minutes and at least a 24th of `lifetime`.
+    /// How long a secret that the gateways make themselves seals tickets. For `keys: process`, and for `keys: state`: at
+    /// least 5 minutes and at least a 24th of `lifetime`.
     pub rotate: Period,
     /// How long a ticket is good for: 7 days at most.
     pub lifetime: Period,

@@ -69,10 +69,10 @@ pub struct PinSignIn {
     /// How many may wait for that; more are turned away with 503.
     #[serde(default = "PinSignIn::default_waiting")]
     pub waiting: u32,
-    /// Fewest characters of a new PIN, 4 or more.
+    /// Fewest characters of a new PIN: 4 to 12.
     #[serde(default = "PinSignIn::default_min_length")]
     pub min_length: u8,
-    /// Most characters of a new PIN, 12 or fewer.
+    /// Most characters of a new PIN: `min_length` to 12.
     #[serde(default = "PinSignIn::default_max_length")]
     pub max_length: u8,
     /// File with PINs that nobody may choose, one per line.
@@ -175,7 +175,7 @@ impl Default for Argon2id {
 pub struct Lockout {
     /// After so many wrong PINs in a row the user is suspended. 10 at most.
     pub attempts: NonZeroU32,
-    /// Wrong PINs are forgotten after this long without another. A suspension is not.
+    /// Wrong PINs are forgotten after this long without another, 30 minutes at least. A suspension is not.
     pub quiet: Period,
     /// Whether wrong PINs that were typed without the user's certificate stop its holder too.
     pub stops_certificates: bool,

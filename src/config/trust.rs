@@ -119,7 +119,7 @@ pub struct Crl {
     /// Files with one CRL each, DER or PEM, or URLs of such. Every authority of a client's path needs one that is in
     /// force. URLs in certificates are never fetched.
     pub sources: Vec<SignedSource>,
-    /// How often each source is looked at again, give or take a tenth.
+    /// How often each source is looked at again, give or take a tenth: every second at most.
     #[serde(default = "Crl::default_refresh")]
     pub refresh: Period,
     /// For how long a CRL still speaks after its nextUpdate, under alarm, if no newer one can be had. Without it: not at

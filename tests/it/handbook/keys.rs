@@ -131,3 +131,23 @@ fn every_key_that_a_page_names_exists() {
     }
     assert!(seen > 300, "{seen}");
 }
+
+/// Each key of a reference's tables, with its default where that is a value, in their order.
+fn reference(file: &str) -> Vec<(String, Option<String>)> {
+    let rows = text(file);
+    let rows = rows.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    let value = |cell: &str| Some(cell.to_owned()).filter(|cell| cell.starts_with('`'));
+    cells.filter(|cells| cells.len() > 4).map(|cells| (cells[1].to_owned(), value(cells[3]))).collect()
+}
+
+/// The English one is made from the types that read the file; nobody makes the Japanese one.
+#[test]
+fn the_japanese_reference_has_every_key_in_its_place_with_its_default() {
+    let (english, japanese) = (reference("docs/configuration.md"), reference("docs/ja/configuration.md"));
+    assert!(english.len() > 200, "{}", english.len());
+    for (english, japanese) in english.iter().zip(&japanese) {
+        assert_eq!(english, japanese);
+    }
+    assert_eq!(english.len(), japanese.len());
+}
