@@ -51,7 +51,7 @@ pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
 
 impl Plan {
     /// What is no mistake and still hardly meant, a sentence each.
-    pub fn doubts(&self, document: &Document) -> Vec<String> {
+    pub fn doubts(&self, document: &Document, now: Timestamp) -> Vec<String> {
         let crl = document.config.trust.as_ref().and_then(|trust| trust.crl.as_ref());
         let mut sources = crl.into_iter().flat_map(|crl| &crl.sources);
         if sources.any(|source| matches!(source, SignedSource::Url(_))) {
@@ -64,7 +64,19 @@ impl Plan {
                 authority.subject()
             )
         });
-        told.collect()
+        let silent = self.trust.iter().flat_map(|trust| {
+            let lists = trust.crls().into_iter().flatten();
+            lists.filter(|list| !list.speaks(trust.grace(), now))
+        });
+        let over = silent.map(|list| {
+            format!(
+                "the revocation list of {:?} in {} has ended ({}): everybody whom it vouches for is refused",
+                list.issuer(),
+                list.origin(),
+                list.next_update()
+            )
+        });
+        told.chain(over).collect()
     }
 }
 
