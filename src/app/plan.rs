@@ -51,7 +51,7 @@ pub fn plan(document: &Document, now: Timestamp) -> Result<Plan, Problems> {
 
 impl Plan {
     /// What is no mistake and still hardly meant, a sentence each.
-    pub fn doubts(&self, document: &Document) -> Vec<String> {
+    pub fn doubts(&self, document: &Document, now: Timestamp) -> Vec<String> {
         let crl = document.config.trust.as_ref().and_then(|trust| trust.crl.as_ref());
         let mut sources = crl.into_iter().flat_map(|crl| &crl.sources);
         if sources.any(|source| matches!(source, SignedSource::Url(_))) {
@@ -64,7 +64,19 @@ impl Plan {
                 authority.subject()
             )
         });
-        told.collect()
+        let silent = self.trust.iter().flat_map(|trust| {
+            let lists = trust.crls().into_iter().flatten();
+            lists.filter(|list| !list.speaks(trust.grace(), now))
+        });
+        let over = silent.map(|list| {
+            format!(
+                "the revocation list of {:?} in {} has ended ({}): everybody whom it vouches for is refused",
+                list.issuer(),
+                list.origin(),
+                list.next_update()
+            )
+        });
+        told.chain(over).collect()
     }
 }
 
@@ -114,12 +126,12 @@ pub(super) fn plan_by<T>(
     problems.into_result(Plan { hosts, tickets, trust, issuer, upstream_tls, signing, bodies, collector })
 }
 
-/// Builds the data path's snapshot.
+/// Builds the data path's snapshot. The trust: who keeps it, and what it is when this is in force.
 pub(super) fn policy(
     config: &Config,
     (hosts, bodies): (Vec<HostKeys>, HashMap<PathBuf, Bytes>),
     upstreams: Vec<Arc<Upstream>>,
-    trust: Option<&Arc<ArcSwap<Trust>>>,
+    trust: Option<(&Arc<ArcSwap<Trust>>, &Trust)>,
     (tickets, rates): (&TicketKeys, &RateTables),
     (assertions, traces): (Option<Assertions>, Option<Traces>),
     (clock, metrics): (&Clock, &Metrics),
@@ -162,7 +174,7 @@ pub(super) fn policy(
 
 fn verifier(
     host: &Host,
-    trust: Option<&Arc<ArcSwap<Trust>>>,
+    trust: Option<(&Arc<ArcSwap<Trust>>, &Trust)>,
     clock: &Clock,
 ) -> Option<Arc<dyn ClientCertVerifier>> {
     let in_handshake = host.rejection == Rejection::Handshake;
@@ -174,7 +186,7 @@ fn verifier(
     };
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     // The configuration's checks demand a trust wherever a host asks for a certificate.
-    let trust = trust?.clone();
+    let (trust, named) = trust?;
     let judges = in_handshake.then(|| clock.clone());
-    Some(Arc::new(ClientCertificates::new(&provider, trust, mandatory, judges)))
+    Some(Arc::new(ClientCertificates::new(&provider, trust.clone(), named, mandatory, judges)))
 }

@@ -85,7 +85,11 @@ impl Prepared {
         let (traces, exporter) =
             traced.map(|(settings, collector)| Exporter::new(settings, collector, metrics)).unzip();
         let signing = (assertions, traces);
-        let policy = plan::policy(config, read, upstreams.clone(), trust, keys, signing, around)?;
+        // Clients are asked for certificates of the authorities to come: the keeper has those of before until this is in force.
+        let current = trust.map(|trust| trust.load_full());
+        let to_come = next.as_ref().map(PreparedTrust::trust).or(current.as_deref());
+        let trusted = trust.zip(to_come);
+        let policy = plan::policy(config, read, upstreams.clone(), trusted, keys, signing, around)?;
         // Before the first request goes by it: a gate that was closed comes back closed.
         policy.look_at_closures();
         let basis = Basis { config, trust, issuer: issuer.as_ref(), clock, metrics };

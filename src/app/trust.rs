@@ -58,6 +58,13 @@ pub struct PreparedTrust {
     sources: Sources,
 }
 
+impl PreparedTrust {
+    /// What will be in force.
+    pub(super) const fn trust(&self) -> &Trust {
+        &self.trust
+    }
+}
+
 impl std::fmt::Debug for TrustKeeper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TrustKeeper").field("trust", &self.0.trust).finish_non_exhaustive()

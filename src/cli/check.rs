@@ -82,7 +82,8 @@ fn against(document: &Document, running: &str) -> Result<String, String> {
 
 /// What the file means, beyond its form: whether the files that it names are there and fit. With what is doubtful about it.
 fn meaning(document: Document) -> Result<(Document, Vec<String>), Problems> {
-    let doubts = app::plan(&document, Clock::System.now())?.doubts(&document);
+    let now = Clock::System.now();
+    let doubts = app::plan(&document, now)?.doubts(&document, now);
     Ok((document, doubts))
 }
 

@@ -47,16 +47,17 @@ impl ClientCertificates {
     ///   handshake; elsewhere the judge says "absent", and a page tells the person.
     /// - `judge_in_handshake`: the clock to judge by, for a host that wants its refusals in the handshake. The judge
     ///   after the handshake is needed all the same: a resumed session never comes by here.
-    ///
-    /// The hints of which authorities are known are those of the trust of now: build a new one when it changes.
+    /// - `named`: whose authorities the request for a certificate names, which is what browsers choose by. It stays as it is:
+    ///   build a new one when the trust changes, and name the authorities of the trust that is to come.
     pub fn new(
         provider: &CryptoProvider,
         trust: Arc<ArcSwap<Trust>>,
+        named: &Trust,
         mandatory: bool,
         judge_in_handshake: Option<Clock>,
     ) -> Self {
         let mut names: Vec<Vec<u8>> =
-            trust.load().authorities().iter().map(|authority| authority.name().to_vec()).collect();
+            named.authorities().iter().map(|authority| authority.name().to_vec()).collect();
         names.sort();
         names.dedup();
         Self {

@@ -2,7 +2,7 @@
 
 mod ca;
 mod check;
-mod issuing;
+pub mod issuing;
 mod maintenance;
 mod manual;
 mod serve;

@@ -14,20 +14,34 @@ use crate::deploy::watching::{alerts, panels};
 use crate::deploy::{path, text};
 
 /// A page, by its path below the root.
-struct Page {
+pub struct Page {
     file: String,
     text: String,
 }
 
 /// A block of code of a page.
-struct Block {
-    language: String,
-    text: String,
+pub struct Block {
+    pub language: String,
+    pub text: String,
 }
 
 impl Page {
+    /// The page in this file.
+    pub fn read(file: &str) -> Self {
+        Self { file: file.to_owned(), text: text(file) }
+    }
+
+    /// The part of it below the heading that begins with these words.
+    #[track_caller]
+    pub fn section(&self, heading: &str) -> Self {
+        let begin = self.text.find(&format!("\n{heading}")).unwrap_or_else(|| panic!("no {heading:?}"));
+        let body = &self.text[begin + heading.len()..];
+        let end = body.find("\n##").unwrap_or(body.len());
+        Self { file: self.file.clone(), text: body[..end].to_owned() }
+    }
+
     /// Its blocks of code, at the left margin whatever they are indented by.
-    fn blocks(&self) -> Vec<Block> {
+    pub fn blocks(&self) -> Vec<Block> {
         let block = Regex::new(r"(?ms)^( *)```([a-z]*)\n(.*?)^ *```").unwrap();
         let made = block.captures_iter(&self.text).map(|found| {
             let lines = found[3].lines().map(|line| line.strip_prefix(&found[1]).unwrap_or(line));
@@ -68,7 +82,7 @@ fn files(folder: &str) -> Vec<String> {
 /// Every page in Markdown of the project.
 fn all_pages() -> Vec<Page> {
     let pages = files(".").into_iter().filter(|file| file.ends_with(".md"));
-    let pages: Vec<Page> = pages.map(|file| Page { text: text(&file), file }).collect();
+    let pages: Vec<Page> = pages.map(|file| Page::read(&file)).collect();
     assert!(pages.len() > 50, "{}", pages.len());
     pages
 }

@@ -19,6 +19,7 @@ mod audit;
 mod backup;
 mod helper;
 mod issuer;
+mod roll_over;
 mod notices;
 mod canary;
 mod client_certificate;

@@ -1,7 +1,7 @@
 //! The verifiers of docs/backends.md, as they stand on the page, against a gate that serves: each takes what the gate signs,
 //! and nothing else.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,11 +11,12 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::PATIENCE;
 use crate::support::assertion::{Forger, ISSUER, UPSTREAM, YAML, key_set, opened};
 use crate::support::backend::Backend;
 use crate::support::gate::{CERT, Gate, Settings};
 use crate::support::pki::{Ca, now};
-use crate::support::process::outcome;
+use crate::support::process::{outcome, run};
 
 const GOOD: &str = "good 10000000000001/tanaka";
 
@@ -59,9 +60,13 @@ impl Signing {
 
     /// Runs a verifier's driver, with the settings behind `words`.
     fn run(&self, program: &str, words: &[&str]) -> Verifier {
-        let keys = format!("http://{}/.well-known/jwks.json", self.gate.ops);
+        self.run_with(program, words, &format!("http://{}/.well-known/jwks.json", self.gate.ops))
+    }
+
+    /// The same with the keys from elsewhere.
+    fn run_with(&self, program: &str, words: &[&str], keys: &str) -> Verifier {
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", "120", program]).args(words).args([&keys, ISSUER, "banking"]);
+        command.args(["--kill-after=5", "120", program]).args(words).args([keys, ISSUER, "banking"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         Verifier { child, input: Some(input), output: BufReader::new(output) }
@@ -89,7 +94,15 @@ struct Verifier {
 
 impl Verifier {
     fn ask(&mut self, assertion: &str, method: &str, url: &str) -> String {
+        self.tell(assertion, method, url);
+        self.answer()
+    }
+
+    fn tell(&mut self, assertion: &str, method: &str, url: &str) {
         writeln!(self.input.as_mut().unwrap(), "{assertion}\t{method}\t{url}").unwrap();
+    }
+
+    fn answer(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
@@ -239,24 +252,54 @@ fn go_verifies() {
     try_out(&signing, signing.run(&program, &[]));
 }
 
-#[test]
-fn java_verifies() {
+const GSON: &str = "/usr/share/java/gson.jar";
+
+/// A folder with Java's verifier and its driver, compiled.
+fn with_java() -> Signing {
     let signing = Signing::new();
     signing.write("Verifier.java", &on_the_page("java"));
-    let gson = "/usr/share/java/gson.jar";
     let source = format!("{}/Verifier.java", signing.folder());
     let mut build = Command::new("timeout");
-    build.args([
-        "--kill-after=5",
-        "120",
-        "javac",
-        "-Xlint:all",
-        "-Werror",
-        "-cp",
-        gson,
-        "-d",
-        signing.folder(),
-    ]);
-    outcome(build.args([&source, &driver("Verify.java")])).good();
-    try_out(&signing, signing.run("java", &["-cp", &format!("{gson}:{}", signing.folder()), "Verify"]));
+    let words =
+        ["--kill-after=5", "120", "javac", "-Xlint:all", "-Werror", "-cp", GSON, "-d", signing.folder()];
+    outcome(build.args(words).args([&source, &driver("Verify.java")])).good();
+    signing
+}
+
+#[test]
+fn java_verifies() {
+    let signing = with_java();
+    try_out(&signing, signing.run("java", &["-cp", &format!("{GSON}:{}", signing.folder()), "Verify"]));
+}
+
+/// The writing end of a pipe, once somebody reads from it.
+fn read_by_somebody(pipe: &Path) -> File {
+    let (tell, told) = std::sync::mpsc::channel();
+    let pipe = pipe.to_owned();
+    // The system has whoever opens one end wait for the other.
+    std::thread::spawn(move || tell.send(OpenOptions::new().write(true).open(pipe).unwrap()));
+    told.recv_timeout(PATIENCE).expect("somebody reads")
+}
+
+#[test]
+fn java_verifies_with_the_keys_that_it_has_while_it_waits_for_others() {
+    let signing = with_java();
+    // Whoever reads the keys from it waits until they are written.
+    let pipe = signing.folder.path().join("keys");
+    run("mkfifo", &[pipe.to_str().unwrap()]).good();
+    let words = ["-cp", &format!("{GSON}:{}", signing.folder()), "Verify"];
+    let mut verifier = signing.run_with("java", &words, &format!("file:{}", pipe.display()));
+    let (good, url) = (signing.signed("/banking/a"), format!("https://{CERT}/banking/a"));
+    let keys = key_set(signing.gate.ops);
+    verifier.tell(&good, "GET", &url);
+    write!(read_by_somebody(&pipe), "{keys}").unwrap();
+    assert_eq!(verifier.answer(), GOOD);
+
+    let next = Forger::with(&signing.gate.folder.path().join("next.pem"));
+    verifier.tell(&next.sign(&next.header(), &opened(&good, &keys).1), "GET", &url);
+    let mut waiting = read_by_somebody(&pipe);
+    assert_eq!(verifier.ask(&good, "GET", &url), GOOD);
+    write!(waiting, "{keys}").unwrap();
+    drop(waiting);
+    assert!(verifier.answer().starts_with("refused "), "nobody has published that key");
 }

@@ -86,7 +86,8 @@ impl Host {
         let (certificate, key) = Ca::root("Server CA").server(&["cert.mihonbank.example"]);
         let key = server_key(&folder.file("c", certificate), &folder.file("k", key)).unwrap().certified;
         let trust = Arc::new(ArcSwap::from_pointee(trust));
-        let verifier = ClientCertificates::new(&default_provider(), Arc::clone(&trust), mandatory, clock);
+        let verifier =
+            ClientCertificates::new(&default_provider(), Arc::clone(&trust), &trust.load(), mandatory, clock);
         Self { trust, verifier: Arc::new(verifier), key }
     }
 

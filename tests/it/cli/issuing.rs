@@ -91,11 +91,11 @@ fn nobody_is_permitted_where_nothing_is_issued() {
     }
 }
 
-/// What OpenSSL reads in a list: its number, and the serial numbers in it.
-fn read_list(folder: &Path, der: &[u8]) -> (u64, Vec<String>) {
+/// What OpenSSL reads in a list that the CA in `issuer` signed: its number, and the serial numbers in it.
+pub fn read_list(folder: &Path, issuer: &str, der: &[u8]) -> (u64, Vec<String>) {
     let file = folder.join("read.crl");
     fs::write(&file, der).unwrap();
-    let issuer = folder.join("issuer.pem");
+    let issuer = folder.join(issuer);
     let (file, issuer) = (file.to_str().unwrap(), issuer.to_str().unwrap());
     let outcome =
         run("openssl", &["crl", "-inform", "DER", "-in", file, "-CAfile", issuer, "-noout", "-text"]);
@@ -118,7 +118,7 @@ fn a_revocation_is_in_the_list_wherever_others_look_for_it() {
     eventually("a first list", || anybody.open(WWW, "/sekisho/crl").status == 200);
     let first = anybody.open(WWW, "/sekisho/crl");
     assert_eq!(first.value("content-type").as_deref(), Some("application/pkix-crl"));
-    let (first, serials) = read_list(folder, &first.body);
+    let (first, serials) = read_list(folder, "issuer.pem", &first.body);
     assert_eq!(serials, [""; 0]);
 
     let revoked = json(&gate, "credential revoke", &HIM);
@@ -129,7 +129,7 @@ fn a_revocation_is_in_the_list_wherever_others_look_for_it() {
     assert!(number > first, "{number} after {first}");
     assert_eq!(published["file"], json!(folder.join("issuer.crl")));
     let file = fs::read(folder.join("issuer.crl")).unwrap();
-    assert_eq!(read_list(folder, &file), (number, vec![serial]));
+    assert_eq!(read_list(folder, "issuer.pem", &file), (number, vec![serial]));
     eventually("the new list", || anybody.open(WWW, "/sekisho/crl").body == file);
     // Nothing is due: it is the same one again.
     assert_eq!(json(&gate, "issuer publish", &[]), published);

@@ -4,10 +4,12 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use rustls::client::Resumption;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, ClientConfig, ClientConnection, RootCertStore, SignatureScheme, StreamOwned};
 use socket2::{Domain, Socket, Type};
+use x509_parser::parse_x509_certificate;
 
 use super::PATIENCE;
 use super::backend::values;
@@ -55,6 +57,15 @@ impl Client {
         };
         config.resumption = Resumption::in_memory_sessions(16);
         Self { config, ..self.clone() }
+    }
+
+    /// The same with a certificate that it shows only where the gate names the CA which signed it, as browsers do.
+    pub fn choosing(&self, credential: &Credential) -> Self {
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&credential.key).unwrap();
+        let held = CertifiedKey::new(credential.chain.clone(), key);
+        let mut client = self.with_versions(rustls::ALL_VERSIONS, None);
+        client.config.client_auth_cert_resolver = Arc::new(Choosing(Arc::new(held)));
+        client
     }
 
     /// The same behind a proxy that sends this first.
@@ -139,6 +150,20 @@ impl Client {
         let mut connection = self.connect(name).unwrap();
         connection.send(format!("GET {path} HTTP/1.1\r\nHost: {name}\r\n{lines}\r\n").as_bytes());
         connection.response().expect("a response")
+    }
+}
+
+#[derive(Debug)]
+struct Choosing(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Choosing {
+    fn resolve(&self, hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let (_, certificate) = parse_x509_certificate(&self.0.cert[0]).unwrap();
+        hints.contains(&certificate.issuer().as_raw()).then(|| self.0.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 

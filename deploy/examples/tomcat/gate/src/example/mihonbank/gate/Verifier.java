@@ -24,6 +24,7 @@ import java.time.Duration;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.locks.ReentrantLock;
 
 public final class Verifier {
     private static final long SKEW = 5;
@@ -35,8 +36,9 @@ public final class Verifier {
     private final String issuer;
     private final String audience;
     private final Duration refetchAfter;
-    private Map<String, PublicKey> keys = Map.of();
-    private long triedAt;
+    private final ReentrantLock fetching = new ReentrantLock();
+    private volatile Map<String, PublicKey> keys = Map.of();
+    private volatile long triedAt;
 
     public Verifier(URI keysUrl, String issuer, String audience, Duration refetchAfter) {
         this.keysUrl = keysUrl;
@@ -74,16 +76,25 @@ public final class Verifier {
         }
     }
 
-    private synchronized PublicKey key(String id) {
-        long age = System.nanoTime() - triedAt;
-        boolean isUnknown = !keys.containsKey(id) && age >= refetchAfter.toNanos();
-        if (age >= KEEP.toNanos() || isUnknown) {
-            triedAt = System.nanoTime();
-            try {
+    private PublicKey key(String id) {
+        PublicKey known = keys.get(id);
+        // One fetches. Whoever knows the key goes on with it meanwhile.
+        if (known == null) {
+            fetching.lock();
+        } else if (System.nanoTime() - triedAt < KEEP.toNanos() || !fetching.tryLock()) {
+            return known;
+        }
+        try {
+            long age = System.nanoTime() - triedAt;
+            boolean isUnknown = !keys.containsKey(id) && age >= refetchAfter.toNanos();
+            if (age >= KEEP.toNanos() || isUnknown) {
+                triedAt = System.nanoTime();
                 keys = fetch();
-            } catch (Exception nobodyAnswers) {
-                // What was known goes on.
             }
+        } catch (Exception nobodyAnswers) {
+            // What was known goes on.
+        } finally {
+            fetching.unlock();
         }
         return keys.get(id);
     }
