@@ -209,7 +209,6 @@ impl<Io: ClientIo> Http1<Io> {
         let mut record = Record::begin(&self.connection, "1.1");
         self.rules = record.rules().clone();
         (self.is_stalled, self.slowness) = (false, Slowness::new(&self.rules.policy.limits));
-        self.have_buffer();
         let bytes = scratch::split_to(&mut self.read, head);
         let (mut taken, wants) = take(&self.connection, &mut record, &bytes, None);
         if let Err((Held::Session(question), _)) = taken {
@@ -255,6 +254,7 @@ impl<Io: ClientIo> Http1<Io> {
         };
         record.answered(head.status);
         head.add(rates::fields(&record.quotas));
+        self.have_buffer();
         if head.status == 101 {
             response_head::write(&mut self.write, &head, Delimiting::Upgrade);
             return match self.flush().await {

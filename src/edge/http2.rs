@@ -82,6 +82,9 @@ pub(super) async fn serve(io: Client, connection: Arc<Connection>, timer: Timer)
         timer.register(cx);
         crew.work(cx);
         if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+            // The last requests end as others do, with their line in the log; and what was said before the end goes out.
+            crew.begin(cx);
+            let _ = io.poll_send(cx);
             let is_calmed = ended.err().is_some_and(|error| is_calmed(&error));
             let has_too_many_frames = has_too_many_frames.load(Ordering::Relaxed);
             return Poll::Ready(match (has_too_many_frames, is_calmed) {

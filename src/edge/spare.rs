@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use bytes::BytesMut;
 
-/// Buffers that a thread keeps at most, and how large each may be.
+/// Buffers that a thread keeps at most, and how much room each may show.
 const MOST: usize = 16;
 const LARGEST: usize = 64 << 10;
 

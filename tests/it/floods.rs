@@ -311,3 +311,18 @@ fn a_window_that_is_never_opened_is_no_place_to_wait() {
         backend.received().iter().filter(|received| received.head == "broken").count() == 20
     });
 }
+
+/// hyper ends the connection over such a CONNECT, in the very turn in which it took the request before it in.
+#[test]
+fn a_request_that_comes_with_the_end_of_its_connection_ends_with_it() {
+    let mut scene = Scene::new();
+    let end = scene.end_of(|frames| {
+        let connect: [(&[u8], &[u8]); 3] =
+            [(b":method", b"CONNECT"), (b":authority", CERT.as_bytes()), (b"content-length", b"5")];
+        let block: Vec<u8> = connect.iter().flat_map(|(name, value)| field(name, value)).collect();
+        [frames.get(1, "/banking/last", &[]), frame(HEADERS, END_HEADERS, 3, &block)].concat()
+    });
+    assert_eq!(end, None);
+    let line = scene.gate.logged(|line| line["path"] == "/banking/last");
+    assert_eq!(line["failure"], "client_gone");
+}

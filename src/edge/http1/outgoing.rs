@@ -81,6 +81,7 @@ impl<Io: ClientIo> Http1<Io> {
     /// Sends an answer of our own.
     pub(super) async fn say(&mut self, mut record: Box<Record>, reply: &Reply, keeps_alive: bool) -> After {
         let body: &[u8] = if record.method == "HEAD" { &[] } else { &reply.body };
+        self.have_buffer();
         response_head::write_own(&mut self.write, reply, keeps_alive);
         self.write.put_slice(body);
         record.status = reply.status;

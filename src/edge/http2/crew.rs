@@ -1,12 +1,13 @@
 //! The streams of one connection, as parts of the connection's own task. hyper would have each of them spawned: a task
 //! apiece costs more to make than most requests to answer, and would outlive its connection.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use hyper::rt::Executor;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -24,7 +25,22 @@ pub(super) struct Crew {
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Arrivals {
     fn execute(&self, work: F) {
+        // One that panics takes no other along.
+        let work = AssertUnwindSafe(work).catch_unwind().map(drop);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(work));
+    }
+}
+
+impl Arrivals {
+    fn take(&self) -> Vec<Work> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Crew {
+    /// A stream knows where to bring others: one that is never begun would keep itself for ever.
+    fn drop(&mut self) {
+        drop(self.arrivals.take());
     }
 }
 
@@ -48,9 +64,9 @@ impl Crew {
 
     /// Whether anything has arrived.
     fn take_in(&mut self) -> bool {
-        let mut arrivals = self.arrivals.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let arrivals = self.arrivals.take();
         let has_arrivals = !arrivals.is_empty();
-        self.working.extend(arrivals.drain(..));
+        self.working.extend(arrivals);
         has_arrivals
     }
 }
@@ -83,5 +99,25 @@ mod tests {
         assert_eq!(crew.working.len(), 1);
         drop(crew);
         assert_eq!(Arc::strong_count(&begun), 1);
+    }
+
+    #[test]
+    fn what_is_never_begun_goes_with_the_crew_although_it_knows_where_it_lies() {
+        let (crew, held) = (Crew::default(), Arc::new(()));
+        let (arrivals, inside) = (crew.arrivals(), held.clone());
+        crew.arrivals().execute(async move { drop((arrivals, inside)) });
+        assert_eq!(Arc::strong_count(&held), 2);
+        drop(crew);
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    #[test]
+    fn one_that_panics_takes_no_other_along() {
+        let (mut crew, done) = (Crew::default(), Arc::new(AtomicUsize::new(0)));
+        let counted = done.clone();
+        crew.arrivals().execute(async { panic!("a fault of ours") });
+        crew.arrivals().execute(async move { drop(counted.fetch_add(1, Ordering::Relaxed)) });
+        crew.begin(&mut Context::from_waker(Waker::noop()));
+        assert_eq!((done.load(Ordering::Relaxed), crew.working.len()), (1, 0));
     }
 }
