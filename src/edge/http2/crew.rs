@@ -3,8 +3,8 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -17,30 +17,41 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) struct Arrivals(Arc<Mutex<Vec<Work>>>);
 
 /// The streams that are being answered.
-#[derive(Default)]
 pub(super) struct Crew {
     arrivals: Arrivals,
     working: FuturesUnordered<Work>,
+}
+
+impl Default for Crew {
+    fn default() -> Self {
+        let mut working = FuturesUnordered::new();
+        // Whenever it has polled all that it has, it has its task woken once more, for nothing. One that is never ready keeps
+        // it from that.
+        working.push(Box::pin(std::future::pending()) as Work);
+        let _ = working.poll_next_unpin(&mut Context::from_waker(Waker::noop()));
+        Self { arrivals: Arrivals::default(), working }
+    }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Arrivals {
     fn execute(&self, work: F) {
         // One that panics takes no other along.
         let work = AssertUnwindSafe(work).catch_unwind().map(drop);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(work));
+        self.lock().push(Box::pin(work));
     }
 }
 
 impl Arrivals {
-    fn take(&self) -> Vec<Work> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Vec<Work>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Crew {
     /// A stream knows where to bring others: one that is never begun would keep itself for ever.
     fn drop(&mut self) {
-        drop(self.arrivals.take());
+        let never_begun = std::mem::take(&mut *self.arrivals.lock());
+        drop(never_begun);
     }
 }
 
@@ -64,9 +75,9 @@ impl Crew {
 
     /// Whether anything has arrived.
     fn take_in(&mut self) -> bool {
-        let arrivals = self.arrivals.take();
+        let mut arrivals = self.arrivals.lock();
         let has_arrivals = !arrivals.is_empty();
-        self.working.extend(arrivals);
+        self.working.extend(arrivals.drain(..));
         has_arrivals
     }
 }
@@ -74,7 +85,7 @@ impl Crew {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Waker;
+    use std::task::Wake;
 
     use super::*;
 
@@ -96,7 +107,7 @@ mod tests {
         crew.begin(&mut cx);
         assert_eq!(begun.load(Ordering::Relaxed), 2);
         // The first is over, and the second one goes with its connection.
-        assert_eq!(crew.working.len(), 1);
+        assert_eq!(crew.working.len(), 1 + 1);
         drop(crew);
         assert_eq!(Arc::strong_count(&begun), 1);
     }
@@ -112,12 +123,28 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_woken_for_nothing() {
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (mut crew, count) = (Crew::default(), Arc::new(Count(AtomicUsize::new(0))));
+        let waker = Waker::from(count.clone());
+        crew.arrivals().execute(std::future::pending());
+        crew.begin(&mut Context::from_waker(&waker));
+        crew.work(&mut Context::from_waker(&waker));
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn one_that_panics_takes_no_other_along() {
         let (mut crew, done) = (Crew::default(), Arc::new(AtomicUsize::new(0)));
         let counted = done.clone();
         crew.arrivals().execute(async { panic!("a fault of ours") });
         crew.arrivals().execute(async move { counted.store(1, Ordering::Relaxed) });
         crew.begin(&mut Context::from_waker(Waker::noop()));
-        assert_eq!((done.load(Ordering::Relaxed), crew.working.len()), (1, 0));
+        assert_eq!((done.load(Ordering::Relaxed), crew.working.len()), (1, 1));
     }
 }
