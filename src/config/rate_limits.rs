@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LimitName, Period};
 
-/// Without any of these, they come as fast as they like.
+/// How fast requests and connections may come. Without any of these, they come as fast as they like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimits {
